@@ -1,0 +1,1 @@
+"""A linked-data notification inbox and orchestrator (W3C LDN, COAR Notify)."""

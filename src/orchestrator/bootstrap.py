@@ -1,0 +1,200 @@
+"""Puts everything together: the only module that names concrete classes, and the only one with a clock."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.catalogue import Catalogue, PolicyFolder
+from orchestrator.config import Settings, refuse_exposure
+from orchestrator.core.announcement import Identity
+from orchestrator.core.errors import ConfigurationError
+from orchestrator.core.shacl import Profile
+from orchestrator.core.strict_json import Limits
+from orchestrator.ldn import EgressSettings, Peers
+from orchestrator.pipeline.deliver import Delivering
+from orchestrator.pipeline.process import Pod, Processing
+from orchestrator.scheduler import Timetable, TimetableSettings
+from orchestrator.screener import Rulebook, ScreenerSettings, ScreeningPool
+from orchestrator.storage import Store
+from orchestrator.web import Site, make_app, serve
+
+_log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Return the present, in ms since the epoch."""
+        return time.time_ns() // 1_000_000  # the one place that reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A running orchestrator."""
+
+    url: str
+    """Its public URL."""
+    settings: Settings
+    store: Store
+    policies: PolicyFolder
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    """Bind the server's socket before anything else is started, so that a taken port costs nothing."""
+    refuse_exposure(settings)
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        raise ConfigurationError(f"cannot listen on {place}: {error.strerror or error}") from None
+
+
+def pod_of(settings: Settings) -> Pod:
+    """Return whose orchestrator these settings describe."""
+    base = settings.base
+    me = Identity(
+        id=settings.identity_id or f"{base}/", name=settings.identity_name, inbox=f"{base}/inbox/"
+    )
+    return Pod(public_url=base, me=me, artefacts=settings.artefacts)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of screening."""
+    return Limits(body=settings.inbox_body)
+
+
+def rulebook_of(settings: Settings, catalogue: Catalogue) -> Rulebook:
+    """Return what screening needs to know."""
+    profile: Profile = "strict" if settings.inbox_profile == "strict" else "lenient"
+    return Rulebook(
+        contexts=catalogue.contexts, shapes=catalogue.shapes, profile=profile, limits=limits_of(settings)
+    )
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """Read everything that maintainers edit, except policies."""
+    return Catalogue.load({url: Path(path) for url, path in settings.contexts.items()})
+
+
+async def open_store(settings: Settings) -> Store:
+    """Open the database, bringing its schema up to date."""
+    return await asyncio.to_thread(Store.open, settings.database, public_url=settings.base)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, bound: socket.socket | None = None) -> AsyncIterator[Running]:
+    """Run the whole service: inbox, log, processing, deliveries. Leaving stops it in order.
+
+    Raises `ConfigurationError` before anything is started.
+    """
+    bound = bound or open_socket(settings)
+    if not settings.port and not settings.public_url:
+        settings = replace(settings, port=bound.getsockname()[1])
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(bound.close)
+        catalogue = catalogue_of(settings)
+        policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
+        screener = ScreeningPool(
+            rulebook_of(settings, catalogue),
+            ScreenerSettings(workers=settings.workers, budget=settings.budget, waiting=settings.waiting),
+        )
+        stack.push_async_callback(screener.close)
+        await screener.start()
+        clock, pod = SystemClock(), pod_of(settings)
+        peers = await stack.enter_async_context(Peers(_egress(settings), catalogue.contexts, clock.now))
+        timetable = Timetable(
+            processing=Processing(
+                pod=pod,
+                ledger=store.ledger,
+                reader=store.reader,
+                outbox=store.outbox,
+                screener=screener,
+                policies=policies,
+                peers=peers,
+                clock=clock,
+            ),
+            delivering=Delivering(
+                pod=pod, reader=store.reader, outbox=store.outbox, peers=peers, clock=clock
+            ),
+            ledger=store.ledger,
+            outbox=store.outbox,
+            clock=clock,
+            reload=policies.reload,
+            settings=TimetableSettings(interval=settings.interval),
+        )
+        store.listen(timetable.wake)
+
+        async def ready() -> Mapping[str, object]:
+            head, waiting = await store.reader.head(), await store.ledger.pending()
+            silent = clock.now() - timetable.beat
+            return {
+                "ok": silent < max(30_000, 5_000 * settings.interval),
+                "database": True,
+                "events": head.sequence,
+                "waiting": waiting,
+                "workerSilence": silent,
+                "policySet": policies.snapshot().id,
+            }
+
+        token = settings.inbox_read_token
+        site = Site(
+            public_url=pod.public_url,
+            identity=pod.me,
+            inbox_read=settings.reading,
+            read_tokens=frozenset({hashlib.sha256(token.encode()).hexdigest()} if token else ()),
+            artefacts=settings.artefacts,
+            limits=limits_of(settings),
+            body_timeout=settings.inbox_body_timeout,
+            screener=screener,
+            ledger=store.ledger,
+            reader=store.reader,
+            clock=clock,
+            shapes=catalogue.shapes,
+            policies=lambda: policies.snapshot().files,
+            problems=catalogue.problems,
+            contexts=catalogue.contexts,
+            page_size=settings.page_size,
+            listing_size=settings.listing_size,
+            ready=ready,
+        )
+        await timetable.start()
+        stack.push_async_callback(timetable.stop)
+        await stack.enter_async_context(serve(make_app(site), bound))
+        _log.info("serving url=%s database=%s policies=%d", pod.public_url, _shown(settings), len(policies.snapshot().policies))
+        yield Running(url=pod.public_url, settings=settings, store=store, policies=policies)
+        _log.info("stopping")
+
+
+async def run_until_stopped(settings: Settings, bound: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with running(settings, bound):
+        await stop.wait()
+
+
+def _egress(settings: Settings) -> EgressSettings:
+    return EgressSettings(
+        allow_private=settings.allow_private,
+        ports=settings.egress_ports,
+        require_https=not settings.allow_http,
+    )
+
+
+def _shown(settings: Settings) -> str:
+    """Return the database without a password."""
+    scheme, _, rest = settings.database.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,53 @@
+"""What we send: a new activity of ours about an event, for one hub (`docs/reference/deliveries.md`)."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestrator.core.notification import Notification
+from orchestrator.core.strict_json import Json, canonical
+from orchestrator.core.vocabulary import AS_CONTEXT, NOTIFY_CONTEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who we are, to others."""
+
+    id: str
+    name: str
+    inbox: str
+
+
+def compose(payload: bytes, *, activity: str, me: Identity, target: str, inbox: str) -> bytes:
+    """Return the notification that tells `target` (with its `inbox`) of an event with this `payload`.
+
+    It has the event's types, object, context and actor; `origin` is us and it answers nobody: the hub
+    did not ask. The terms of a payload mean the same under the two contexts that it names.
+    """
+    event: dict[str, Json] = json.loads(payload)
+    document: dict[str, Json] = {
+        "@context": [AS_CONTEXT, NOTIFY_CONTEXT],
+        "id": activity,
+        "type": event.get("type"),
+        "actor": event.get("actor") or {"id": me.id, "type": "Service", "name": me.name},
+        "origin": {"id": me.id, "type": "Service", "inbox": me.inbox},
+        "target": {"id": target, "type": "Service", "inbox": inbox},
+        "object": event.get("object"),
+    }
+    if "context" in event:
+        document["context"] = event["context"]
+    return canonical(document)
+
+
+def topic_of(notification: Notification) -> str:
+    """Return what a notification says of what, as a key: types, objects and contexts, not its id.
+
+    A hub is told of a topic once. Two orchestrators whose policies name each other would otherwise
+    announce the same review to each other for ever, each time under a new id.
+    """
+    return _key(notification.types, notification.objects, notification.contexts)
+
+
+def _key(*parts: Iterable[str]) -> str:
+    return hashlib.sha256(canonical([sorted(part) for part in parts])).hexdigest()

@@ -1,0 +1,214 @@
+"""What a document says about inboxes: which one it advertises, what a listing contains, where it goes on.
+
+A listing comes as compacted, prefixed or expanded JSON-LD, as an array of nodes with the container split
+in two (Community Solid Server), with one member that is no array, or as Turtle; all end as the same links
+between absolute IRIs. Contexts that are not bundled are left out, never fetched: documents of strangers
+name many, and the terms of LDP and AS2 mostly do without them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urldefrag
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import AnswerRefused, OrchestratorError, ScreeningRefused
+from orchestrator.core.jsonld import Contexts, Expanded, expand, is_absolute, to_quads
+from orchestrator.core.rdf import BNode, Graph, Literal, NotTurtle, parse_turtle
+from orchestrator.core.strict_json import Json, Limits, parse
+
+# The same on every request, since an ETag belongs to a representation.
+ACCEPT: Final = f"{v.JSON_LD}, {v.TURTLE};q=0.9, {v.ACTIVITY_JSON};q=0.8, {v.JSON};q=0.5, */*;q=0.1"
+NEXT: Final = (v.AS + "next", v.HYDRA + "next")
+_INBOX: Final = (v.INBOX, v.AS + "inbox")
+_TYPE: Final = v.RDF + "type"
+_TELLING: Final = frozenset((*_INBOX, *NEXT, v.CONTAINS, _TYPE))
+_TURTLE: Final = (v.TURTLE, "application/n-triples")
+_UNTOLD: Final = ("", "application/octet-stream", "text/plain")
+# Users, queries and fragments of URLs may be secret; errors leave them out.
+_PRIVATE: Final = re.compile(r"(?<=//)[^/@]*@|[?#].*")
+_CONTAINERS: Final = frozenset(v.LDP + name for name in ("Container", "BasicContainer", "DirectContainer"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What one document says that matters here."""
+
+    url: str
+    """Where it is, without a fragment; its relative references were resolved against this."""
+    links: tuple[tuple[str, str, str], ...]
+    """Subject, property and object, in order; a blank node begins with `_:`."""
+    is_listing: bool
+    """Whether it lists members, or could: the container may be empty."""
+    left_out: tuple[str, ...] = ()
+    """Contexts that it names and we do not know."""
+
+
+def read(body: bytes, media_type: str, url: str, contexts: Contexts) -> Document:
+    """Read JSON-LD or Turtle, as `media_type` says; where it says nothing, the first character may.
+
+    Raises `AnswerRefused` for anything else, and for what does not parse.
+    """
+    kind, place = _kind(media_type), _PRIVATE.sub("", url)
+    is_json = kind == v.JSON or kind.endswith("+json")
+    try:
+        if is_json or (kind in _UNTOLD and body.lstrip()[:1] in (b"{", b"[")):
+            limits = Limits(body=len(body), nodes=500_000, string=65_536, array=100_000)
+            return of_json(parse(body, limits), url, contexts)
+        if kind in _TURTLE:
+            return of_graph(parse_turtle(body.decode("utf-8"), urldefrag(url).url), url)
+    except ScreeningRefused as error:
+        raise AnswerRefused(f"{place} is not JSON: {error.findings[0].message}") from None
+    except NotTurtle as error:
+        raise AnswerRefused(f"{place} is not Turtle: {error.message}") from None
+    except UnicodeDecodeError:
+        raise AnswerRefused(f"{place} is not UTF-8.") from None
+    except OrchestratorError as error:
+        raise AnswerRefused(f"{place}: {error.message}") from None
+    raise AnswerRefused(f"{place} is {kind or 'empty'}, neither JSON-LD nor Turtle.")
+
+
+def is_readable(media_type: str) -> bool:
+    """Whether `read` might make sense of a body of this type; HTML, for one, is not worth its bytes."""
+    kind = _kind(media_type)
+    return kind == v.JSON or kind.endswith("+json") or kind in _TURTLE or kind in _UNTOLD
+
+
+def of_json(document: Json, url: str, contexts: Contexts) -> Document:
+    """Read JSON-LD that came from `url`; raises `NotJsonLd`."""
+    expanded, left_out = expand_known(document, url, contexts)
+    dataset = to_quads(expanded, contexts)
+    links = tuple(_quads(quad for quads in dataset.values() for quad in quads))
+    told = _document(links, url)
+    # An empty array leaves no triple behind, and still says that this is a listing.
+    empty = any(v.CONTAINS in node for node in expanded)
+    return replace(told, is_listing=told.is_listing or empty, left_out=left_out)
+
+
+def of_graph(graph: Graph, url: str) -> Document:
+    """Read RDF that came from `url`."""
+    found = []
+    for subject, predicate, target in graph:
+        value = str(target)
+        if str(predicate) not in _TELLING or (isinstance(target, Literal) and not _is_web(value)):
+            continue
+        ends = (f"_:{node}" if isinstance(node, BNode) else str(node) for node in (subject, target))
+        found.append((next(ends), str(predicate), next(ends)))
+    # A graph has no order; the same answer should give the same list.
+    return _document(tuple(sorted(found)), url)
+
+
+def expand_known(document: Json, url: str, contexts: Contexts) -> tuple[Expanded, tuple[str, ...]]:
+    """Expand `document` with the contexts that we have; return the names of the others too.
+
+    Where a context is missing, LDP's short names and prefix are taken to mean LDP. Raises `NotJsonLd`.
+    """
+    left_out: list[str] = []
+    known = _without_unknown(document, contexts, left_out)
+    roots = known if isinstance(known, list) else [known]
+    if left_out or not any(isinstance(root, dict) and "@context" in root for root in roots):
+        known = [_over_ldp(root) for root in roots]
+    return expand(known, contexts, urldefrag(url).url), tuple(dict.fromkeys(left_out))
+
+
+def inboxes(document: Document, subject: str) -> list[str]:
+    """Return the inboxes that `document` advertises for `subject` (W3C LDN, section 3.1.1).
+
+    `subject` is the URL that was asked for: after a redirect the document may speak of its own URL
+    instead. Inboxes of other resources that it mentions, an author's for instance, are not meant.
+    """
+    whole, fragment = urldefrag(subject)
+    here = f"{document.url}#{fragment}" if fragment else document.url
+    for candidate in dict.fromkeys((subject, here, whole, document.url)):
+        found = _targets(document, _INBOX, (candidate,))
+        if found:
+            return found
+    return []
+
+
+def members(document: Document, *containers: str) -> list[str]:
+    """Return the members that `document` lists for any of `containers` (W3C LDN, section 3.3.1).
+
+    A page lists the members of its container, so give both URLs. Where neither is named and all members
+    have one container (another spelling of its URL, or none), they are taken as meant.
+    """
+    return _meant(document, (v.CONTAINS,), containers)
+
+
+def next_pages(document: Document, *pages: str) -> list[str]:
+    """Return where the listing goes on (AS2 or Hydra), by the document itself."""
+    return _meant(document, NEXT, pages)
+
+
+def _kind(media_type: str) -> str:
+    # Parameters say nothing that we need, and come unquoted from some (Community Solid Server).
+    return media_type.partition(";")[0].strip().lower()
+
+
+def _document(links: tuple[tuple[str, str, str], ...], url: str) -> Document:
+    is_listing = any(
+        predicate == v.CONTAINS or (predicate == _TYPE and target in _CONTAINERS)
+        for _, predicate, target in links
+    )
+    return Document(url=urldefrag(url).url, links=links, is_listing=is_listing)
+
+
+def _quads(quads: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for quad in quads:
+        predicate, target = quad["predicate"]["value"], quad["object"]
+        # Some write an IRI as a string, where their context does not say that it is one.
+        if predicate in _TELLING and (target["type"] != "literal" or _is_web(target["value"])):
+            yield quad["subject"]["value"], predicate, target["value"]
+
+
+def _is_web(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and is_absolute(text)
+
+
+def _targets(document: Document, predicates: Sequence[str], subjects: Sequence[str]) -> list[str]:
+    found = (
+        target
+        for subject, predicate, target in document.links
+        if predicate in predicates and subject in subjects and _is_web(target)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _meant(document: Document, predicates: Sequence[str], urls: Sequence[str]) -> list[str]:
+    named = _targets(document, predicates, (*urls, document.url))
+    if named:
+        return named
+    owners = list({subject for subject, predicate, _ in document.links if predicate in predicates})
+    return _targets(document, predicates, owners) if len(owners) == 1 else []
+
+
+def _over_ldp(root: Json) -> Json:
+    if not isinstance(root, dict):
+        return root
+    own = root.get("@context", [])
+    return {**root, "@context": [v.LDP_CONTEXT, *(own if isinstance(own, list) else [own])]}
+
+
+def _without_unknown(value: Json, contexts: Contexts, left_out: list[str]) -> Json:
+    """Return a copy without references to contexts that we do not have; their names go to `left_out`."""
+    if isinstance(value, list):
+        return [_without_unknown(item, contexts, left_out) for item in value]
+    if not isinstance(value, dict):
+        return value
+    copy: dict[str, Json] = {}
+    for name, member in value.items():
+        if name == "@context":
+            given = member if isinstance(member, list) else [member]
+            kept = [item for item in given if not _is_unknown(item, contexts, left_out)]
+            copy[name] = _without_unknown(kept, contexts, left_out)
+        elif name != "@import" or not _is_unknown(member, contexts, left_out):
+            copy[name] = _without_unknown(member, contexts, left_out)
+    return copy
+
+
+def _is_unknown(reference: Json, contexts: Contexts, left_out: list[str]) -> bool:
+    if not isinstance(reference, str) or contexts.find(reference) is not None:
+        return False
+    left_out.append(reference[:200])
+    return True

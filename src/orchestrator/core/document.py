@@ -1,0 +1,217 @@
+"""Stage 3 of screening: is this one AS2 activity, in JSON-LD that means one thing?
+
+Every check looks at the document as a whole before anything is decided about it, so that a sender
+learns all that is to mend at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import UnacceptableDocument
+from orchestrator.core.finding import Finding
+from orchestrator.core.jsonld import FORBIDDEN_SCHEMES, Contexts, Expanded, NotJsonLd, expand, is_absolute
+from orchestrator.core.pointers import Terms
+from orchestrator.core.strict_json import Json, Limits, pointer
+
+_RULES: Final = v.PROBLEMS + "unacceptable-document#"
+_AS2: Final = "https://www.w3.org/TR/activitystreams-core/"
+_JSONLD: Final = "https://www.w3.org/TR/json-ld11/"
+_NOTIFY: Final = "https://coar-notify.net/specification/1.0.1/"
+# Keywords that restructure a document: what a reader sees would not be what is decided on.
+_ROOT_KEYWORDS: Final = ("@graph", "@included", "@reverse", "@nest")
+_CONTEXT_KEYWORDS: Final = ("@base", "@import", "@propagate", "@protected")
+
+
+def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
+    """Return the expanded document, or raise `UnacceptableDocument` with every finding."""
+    if not isinstance(document, dict):
+        raise UnacceptableDocument(
+            [_finding("object", "Send one JSON object: an ActivityStreams 2 activity.", "", spec=_AS2 + "#activities")]
+        )
+    findings = [*_check_contexts(document, contexts), *_check_root(document)]
+    if findings:
+        # Without sound contexts the rest of the document has no meaning to be judged.
+        raise UnacceptableDocument([*findings, *_check_plain_id(document)])
+    try:
+        expanded = expand(document, contexts)
+    except NotJsonLd as error:
+        raise UnacceptableDocument([_finding("json-ld", error.message, "", spec=_JSONLD)]) from None
+    findings = list(_check_expanded(document, expanded, contexts, limits))
+    if findings:
+        raise UnacceptableDocument(findings)
+    return expanded
+
+
+def _finding(rule: str, message: str, place: str, **more: Any) -> Finding:  # noqa: ANN401
+    return Finding(rule=_RULES + rule, message=message, pointer=place, **more)
+
+
+def _check_root(document: Mapping[str, Json]) -> Iterator[Finding]:
+    for keyword in _ROOT_KEYWORDS:
+        if keyword in document:
+            message = f"Leave out {keyword}: send the activity itself as the one root."
+            yield _finding("restructuring", message, pointer(keyword), spec=_JSONLD + "#keywords")
+
+
+def _check_plain_id(document: Mapping[str, Json]) -> Iterator[Finding]:
+    """Check the id by its usual name, where contexts cannot be trusted to tell which it is."""
+    given = document.get("id", document.get("@id"))
+    if not _is_id(given):
+        yield _bad_id(document, given)
+
+
+def _is_id(given: object) -> bool:
+    return is_absolute(given) and str(given).lower().startswith(("urn:", "http://", "https://"))
+
+
+def _bad_id(document: Mapping[str, Json], given: object) -> Finding:
+    key = next((key for key in ("id", "@id") if key in document), None)
+    message = "Give the notification an `id` of its own: an absolute urn: or http(s) IRI, best urn:uuid."
+    return _finding(
+        "id",
+        message,
+        pointer(key) if key else "",
+        term=None if key else "id",
+        value=str(given)[:200] if given is not None else None,
+        path="@id",
+        spec=_NOTIFY,
+    )
+
+
+def _check_contexts(document: Mapping[str, Json], contexts: Contexts) -> Iterator[Finding]:
+    """Check every `@context` of the document, and that the root names AS2's."""
+    named = [contexts.aliases.get(url, url) for url in _urls(document.get("@context"))]
+    if v.AS_CONTEXT not in named:
+        message = f"Name the context {v.AS_CONTEXT} in `@context`."
+        missing = "@context" not in document
+        place, term = ("", "@context") if missing else ("/@context", None)
+        yield _finding("activity-streams-context", message, place, term=term, spec=_AS2 + "#jsonld")
+    if named.count(v.NOTIFY_CONTEXT) > 1:
+        message = f"Name one COAR Notify context: {v.NOTIFY_CONTEXT}."
+        yield _finding("notify-context", message, "/@context", spec=_NOTIFY)
+    stack: list[tuple[Json, str]] = [(dict(document), "")]
+    while stack:
+        value, place = stack.pop()
+        if isinstance(value, list):
+            stack.extend((item, place + pointer(number)) for number, item in enumerate(value))
+        elif isinstance(value, dict):
+            if "@context" in value:
+                yield from _check_context(value["@context"], place + "/@context", contexts)
+            stack.extend((child, place + pointer(key)) for key, child in value.items() if key != "@context")
+
+
+def _urls(context: Json) -> list[str]:
+    return [part for part in (context if isinstance(context, list) else [context]) if isinstance(part, str)]
+
+
+def _check_context(context: Json, place: str, contexts: Contexts) -> Iterator[Finding]:
+    parts = enumerate(context) if isinstance(context, list) else [(None, context)]
+    for number, part in parts:
+        here = place if number is None else place + pointer(number)
+        if isinstance(part, str):
+            if contexts.find(part) is None:
+                message = (
+                    f"The context {part[:200]} is not known here, and contexts are never fetched: "
+                    f"use {v.AS_CONTEXT} and {v.NOTIFY_CONTEXT}, or ask the operator to add it."
+                )
+                yield _finding("unknown-context", message, here, value=part[:200], spec=_JSONLD + "#the-context")
+        elif isinstance(part, dict):
+            yield from _check_inline(part, here, contexts)
+        else:
+            message = "Use a context that is a URL or an object; null would undo the ones before it."
+            yield _finding("inline-context", message, here, spec=_JSONLD + "#the-context")
+
+
+def _check_inline(context: Mapping[str, Json], place: str, contexts: Contexts) -> Iterator[Finding]:
+    """An inline context may add terms; it may not change what AS2 and COAR Notify terms mean."""
+    terms = Terms().extended(list(contexts.documents), contexts).extended(dict(context), contexts)
+    for key, definition in context.items():
+        here = place + pointer(key)
+        if key in _CONTEXT_KEYWORDS:
+            yield _finding("inline-context", f"Leave {key} out of inline contexts.", here)
+        elif key in contexts.terms or terms.iri(key).startswith((v.AS, v.NOTIFY)) and not key.startswith("@"):
+            message = f"Do not redefine “{key[:80]}”: it belongs to ActivityStreams 2 or COAR Notify."
+            yield _finding("redefined-term", message, here, spec=_AS2 + "#jsonld")
+        elif isinstance(definition, dict) and not set(definition) <= {"@id", "@type", "@container", "@language"}:
+            message = "Define terms by @id, @type, @language and @container only."
+            yield _finding("inline-context", message, here, spec=_JSONLD + "#term-definitions")
+        elif isinstance(definition, dict) and definition.get("@container") not in {None, "@set", "@list", "@language"}:
+            yield _finding("inline-context", "Use the containers @set, @list or @language.", here)
+        elif terms.iri(key) in {"@graph", "@included", "@reverse", "@nest", "@context"}:
+            yield _finding("inline-context", "Do not rename this keyword.", here)
+
+
+def _check_expanded(
+    document: Mapping[str, Json], expanded: Expanded, contexts: Contexts, limits: Limits
+) -> Iterator[Finding]:
+    if len(expanded) != 1:
+        yield _finding("one-root", "Send one activity, with at least a type and an object.", "")
+        return
+    root = expanded[0]
+    if not _is_id(root.get("@id")):
+        terms = Terms().extended(document["@context"], contexts)
+        key = next((key for key in document if key != "@context" and terms.iri(key) == "@id"), None)
+        yield _bad_id(document, document.get(key) if key else None)
+    types = set(root.get("@type", ()))
+    if not types & v.ACTIVITY_TYPES:
+        yield _no_activity(document)
+    if any(name.startswith(v.NOTIFY) for name in types):
+        named = [contexts.aliases.get(url, url) for url in _urls(document.get("@context"))]
+        if v.NOTIFY_CONTEXT not in named:
+            message = f"Name the context {v.NOTIFY_CONTEXT} in `@context`: a COAR Notify type is used."
+            yield _finding("notify-context", message, "/@context", spec=_NOTIFY)
+    yield from _check_identifiers(document, root, limits)
+
+
+def _no_activity(document: Mapping[str, Json]) -> Finding:
+    key = next((key for key in ("type", "@type") if key in document), None)
+    message = "Give `type` an ActivityStreams 2 activity type, such as Announce, Offer or Accept."
+    return _finding(
+        "activity-type",
+        message,
+        pointer(key) if key else "",
+        term=None if key else "type",
+        path=v.RDF + "type",
+        spec="https://www.w3.org/TR/activitystreams-vocabulary/#activity-types",
+    )
+
+
+def _check_identifiers(document: Mapping[str, Json], root: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
+    """Check what `@id` must never be, anywhere in the document."""
+    bad: dict[str, tuple[str, str]] = {}
+    for identifier, described in _identifiers(root):
+        if identifier.lower().startswith(FORBIDDEN_SCHEMES):
+            bad[identifier] = ("scheme", "Do not use javascript:, data:, vbscript: or file: IRIs.")
+        elif len(identifier) > limits.identifier:
+            bad[identifier] = ("identifier", f"Use identifiers of at most {limits.identifier} characters.")
+        elif described and identifier == root.get("@id"):
+            bad[identifier] = ("one-root", "Do not describe the notification again inside itself.")
+    for identifier, (rule, message) in bad.items():
+        places = [place for place in _places(document, identifier) if place not in {"/id", "/@id"}]
+        yield _finding(rule, message, places[0] if places else "", value=identifier[:200])
+
+
+def _identifiers(root: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield every identifier below the root, and whether anything is said about it there."""
+    stack: list[tuple[Any, bool]] = [(root, True)]
+    while stack:
+        value, is_root = stack.pop()
+        if isinstance(value, list):
+            stack.extend((item, False) for item in value)
+        elif isinstance(value, dict):
+            if isinstance(value.get("@id"), str):
+                yield value["@id"], len(value) > 1 and not is_root
+            stack.extend((item, False) for item in value.values())
+
+
+def _places(document: Mapping[str, Json], text: str) -> Iterator[str]:
+    stack: list[tuple[Json, str]] = [(dict(document), "")]
+    while stack:
+        value, place = stack.pop()
+        if value == text:
+            yield place
+        elif isinstance(value, list):
+            stack.extend((item, place + pointer(number)) for number, item in enumerate(value))
+        elif isinstance(value, dict):
+            stack.extend((item, place + pointer(key)) for key, item in value.items())

@@ -1,0 +1,109 @@
+"""A notification as received: one ActivityStreams 2 activity, and who sent it about what."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.jsonld import Expanded
+from orchestrator.core.strict_json import Json, canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """What the code needs to know of an activity; every IRI is expanded and absolute."""
+
+    id: str
+    types: tuple[str, ...]
+    """IRIs of its types, sorted."""
+    pattern: str | None
+    """Slug of the COAR pattern that it follows."""
+    digest: str
+    """SHA-256 of its canonical form (RFC 8785), in hex: what “the same content” means."""
+    actor: str | None = None
+    origin: str | None = None
+    origin_inbox: str | None = None
+    target: str | None = None
+    target_inbox: str | None = None
+    in_reply_to: str | None = None
+    objects: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+    """What the activity is about, beside its object (as:context)."""
+    inner_objects: tuple[str, ...] = ()
+    """Objects of its object: the artefact that a nested Offer is about."""
+    cited: tuple[str, ...] = ()
+    """Persistent identifiers (ietf:cite-as) of its objects and contexts."""
+    title: str | None = None
+    """A name for people: as:name or as:summary, shortened."""
+
+    @property
+    def sender(self) -> str:
+        """The party that answers for the id: its origin, else its actor, else nobody (`''`).
+
+        Never None: in a unique index two NULLs differ.
+        """
+        return self.origin or self.actor or ""
+
+    @property
+    def is_offer(self) -> bool:
+        """Whether it asks for something."""
+        return v.AS + "Offer" in self.types
+
+
+def digest_of(document: Json) -> str:
+    """Return the SHA-256 of the canonical form, in hex."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def read(document: Json, root: Mapping[str, Any], pattern: str | None) -> Notification:
+    """Return the notification that `root`, the expanded `document`, describes."""
+    origin = next(_nodes(root, v.AS + "origin"), {})
+    target = next(_nodes(root, v.AS + "target"), {})
+    objects = list(_nodes(root, v.AS + "object"))
+    contexts = list(_nodes(root, v.AS + "context"))
+    inner = [node for thing in objects for node in _nodes(thing, v.AS + "object")]
+    cited = [node for thing in (*contexts, *objects, *inner) for node in _nodes(thing, v.CITE_AS)]
+    return Notification(
+        id=root["@id"],
+        types=tuple(sorted(root.get("@type", ()))),
+        pattern=pattern,
+        digest=digest_of(document),
+        actor=_first(root, v.AS + "actor"),
+        origin=origin.get("@id"),
+        origin_inbox=_first(origin, v.INBOX),
+        target=target.get("@id"),
+        target_inbox=_first(target, v.INBOX),
+        in_reply_to=_first(root, v.AS + "inReplyTo"),
+        objects=_identifiers(objects),
+        contexts=_identifiers(contexts),
+        inner_objects=_identifiers(inner),
+        cited=_identifiers(cited),
+        title=_text(root, v.AS + "summary") or _text(root, v.AS + "name"),
+    )
+
+
+def activity_root(expanded: Expanded) -> dict[str, Any]:
+    """Return the one root of a document that passed stage 3."""
+    return expanded[0]
+
+
+def _nodes(node: Mapping[str, Any], prop: str) -> Iterator[dict[str, Any]]:
+    for value in node.get(prop, ()):
+        if isinstance(value, dict) and "@value" not in value and "@list" not in value:
+            yield value
+
+
+def _first(node: Mapping[str, Any], prop: str) -> str | None:
+    return next((found["@id"] for found in _nodes(node, prop) if "@id" in found), None)
+
+
+def _identifiers(nodes: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(node["@id"] for node in nodes if "@id" in node))
+
+
+def _text(node: Mapping[str, Any], prop: str) -> str | None:
+    for value in node.get(prop, ()):
+        if isinstance(value, dict) and isinstance(value.get("@value"), str):
+            return value["@value"][:200]
+    return None

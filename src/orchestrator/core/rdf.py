@@ -1,0 +1,125 @@
+"""Triples and their serialisations: the one door to rdflib.
+
+rdflib's own JSON-LD parser fetches contexts over the network, so strangers' JSON never comes here:
+it is expanded by `core.jsonld` first. Turtle names nothing that is fetched.
+"""
+
+import re
+from typing import Any, Final
+
+from rdflib import BNode, Graph, Literal, URIRef
+from rdflib.namespace import RDF, RDFS, SH
+from rdflib.plugins.parsers.notation3 import BadSyntax
+from rdflib.term import Node
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import ConfigurationError, OrchestratorError
+
+__all__ = [
+    "RDF",
+    "RDFS",
+    "SH",
+    "BNode",
+    "Graph",
+    "Literal",
+    "Node",
+    "NotTurtle",
+    "URIRef",
+    "graph_of",
+    "list_items",
+    "new_graph",
+    "parse_turtle",
+    "serialise",
+]
+
+PREFIXES: Final = {
+    "as": v.AS,
+    "ldp": v.LDP,
+    "coar-notify": v.NOTIFY,
+    "ietf": v.IETF,
+    "sorg": v.SCHEMA,
+    "sh": v.SH,
+    "log": v.LOG,
+    "pol": v.POLICY,
+}
+_REASON: Final = re.compile(r"Bad syntax \((.*?)\) at \^ in", re.DOTALL)
+
+
+class NotTurtle(OrchestratorError):
+    """The text is not Turtle."""
+
+
+def new_graph() -> Graph:
+    """Return an empty graph that knows our prefixes."""
+    graph = Graph(bind_namespaces="none")
+    for prefix, namespace in PREFIXES.items():
+        graph.bind(prefix, namespace)
+    return graph
+
+
+def parse_turtle(text: str, base: str | None = None) -> Graph:
+    """Read Turtle (RDF 1.1 Turtle).
+
+    Raises `NotTurtle` with the line and what was expected.
+    """
+    graph = new_graph()
+    try:
+        graph.parse(data=text, format="turtle", publicID=base)
+    except BadSyntax as error:
+        reason = _REASON.search(str(error))
+        before = _before(error)
+        column = len(before) - before.rfind(b"\n")
+        line = before.count(b"\n") + 1
+        raise NotTurtle(f"line {line}, column {column}: {reason[1] if reason else 'not Turtle'}") from None
+    except Exception as error:  # noqa: BLE001  (rdflib raises many kinds on malformed text)
+        raise NotTurtle(str(error)[:200]) from None
+    return graph
+
+
+def _before(error: BadSyntax) -> bytes:
+    """Return what the parser had read, which it keeps but does not publish."""
+    text: bytes | str = getattr(error, "_str", b"")
+    read = text[: getattr(error, "_i", 0)]
+    return read if isinstance(read, bytes) else read.encode()
+
+
+def graph_of(dataset: dict[str, list[dict[str, Any]]], name: str = "@default") -> Graph:
+    """Return one graph of a dataset as pyld writes it (`core.jsonld.to_quads`)."""
+    graph = new_graph()
+    for triple in dataset.get(name, ()):
+        graph.add((_node(triple["subject"]), URIRef(triple["predicate"]["value"]), _node(triple["object"])))
+    return graph
+
+
+def _node(term: dict[str, Any]) -> Any:  # noqa: ANN401  (rdflib's node classes share no useful type)
+    kind, value = term["type"], term["value"]
+    if kind == "IRI":
+        return URIRef(value)
+    if kind == "blank node":
+        return BNode(value.removeprefix("_:"))
+    if "language" in term:
+        return Literal(value, lang=term["language"])
+    datatype = term["datatype"]
+    # xsd:string is what a plain literal is (RDF 1.1, section 3.3); rdflib tells the two apart.
+    return Literal(value) if datatype == v.XSD + "string" else Literal(value, datatype=URIRef(datatype))
+
+
+def serialise(graph: Graph, media_type: str) -> bytes:
+    """Return `graph` as Turtle or N-Triples (a subset of N-Quads)."""
+    formats = {v.TURTLE: "turtle", v.N_QUADS: "nt"}
+    return graph.serialize(format=formats[media_type], encoding="utf-8")
+
+
+def list_items(graph: Graph, head: Node) -> list[Node]:
+    """Return the members of an RDF list; a malformed or circular one is an error."""
+    items: list[Node] = []
+    seen: set[Node] = set()
+    while head != RDF.nil:
+        first = graph.value(head, RDF.first)
+        rest = graph.value(head, RDF.rest)
+        if first is None or rest is None or head in seen:
+            raise ConfigurationError("a list is not closed")
+        seen.add(head)
+        items.append(first)
+        head = rest
+    return items

@@ -1,0 +1,6 @@
+"""Everything that we ask of other people's servers, through one guarded way out."""
+
+from orchestrator.ldn.egress import EgressSettings, guarded_session, is_public
+from orchestrator.ldn.peers import Peers
+
+__all__ = ["EgressSettings", "Peers", "guarded_session", "is_public"]

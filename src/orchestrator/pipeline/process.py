@@ -1,0 +1,208 @@
+"""Stage 2 of a notification's way: claimed → decided → its outcome recorded, in one transaction."""
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.core.announcement import Identity, topic_of
+from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, PeerError, StorageError, TooCostly
+from orchestrator.core.event import SALT_BYTES, Draft, LifecycleEvent, artefact_of
+from orchestrator.core.notification import Notification
+from orchestrator.core.policy import Decision, Facts, Judgement
+from orchestrator.ports import (
+    Claimed,
+    Clock,
+    Ledger,
+    NotificationState,
+    Outbox,
+    Outcome,
+    Peers,
+    Plan,
+    Policies,
+    Reader,
+    Screener,
+)
+
+_log = logging.getLogger(__name__)
+_MAX_ATTEMPTS: Final = 5
+_FIRST_RETRY: Final = 2_000
+_GONE: Final = frozenset({404, 410})
+_KEPT: Final = 300_000
+"""Milliseconds for which the answer about an artefact's existence is believed."""
+_MOST_KEPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """Whose orchestrator this is."""
+
+    public_url: str
+    me: Identity
+    artefacts: tuple[str, ...] = ()
+    """IRI prefixes that are ours; none: whatever is posted here is ours."""
+
+    def owns(self, iri: str | None) -> bool:
+        """Whether an IRI lies under one of our prefixes."""
+        return iri is not None and bool(self.artefacts) and iri.startswith(self.artefacts)
+
+
+@dataclass(slots=True, kw_only=True)
+class Processing:
+    """Decides about claimed notifications, one at a time, each once."""
+
+    pod: Pod
+    ledger: Ledger
+    reader: Reader
+    outbox: Outbox
+    screener: Screener
+    policies: Policies
+    peers: Peers
+    clock: Clock
+
+    _existing: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """Artefact → when we asked for it, and whether it was gone."""
+
+    async def process(self, claimed: Claimed) -> LifecycleEvent | None:
+        """Decide about `claimed` and record the outcome; return the event, if it became one.
+
+        Losing the lease or a failing database leaves the notification to the next claim.
+        """
+        try:
+            outcome = await self._outcome(claimed)
+        except (Overloaded, StorageError):
+            outcome = self._again(claimed, "overloaded")
+        except TooCostly:
+            outcome = self._again(claimed, "too-costly")
+        except Exception as error:
+            _log.exception("processing_failed key=%s", claimed.lease.key)
+            outcome = self._again(claimed, f"failed: {type(error).__name__}")
+        try:
+            return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
+        except LeaseLost:
+            _log.warning("lease_lost key=%s", claimed.lease.key)
+        except LogAhead:
+            _log.info("log_ahead key=%s", claimed.lease.key)
+        except StorageError:
+            _log.exception("record_failed key=%s", claimed.lease.key)
+        return None
+
+    def _again(self, claimed: Claimed, reason: str) -> Outcome:
+        if claimed.attempts >= _MAX_ATTEMPTS:
+            return Outcome(state=NotificationState.DEAD, reason=reason)
+        wait = _FIRST_RETRY * 2 ** (claimed.attempts - 1)
+        return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=self.clock.now() + wait)
+
+    async def _outcome(self, claimed: Claimed) -> Outcome:
+        notification = claimed.notification
+        if await self.outbox.sent(notification.id):
+            return Outcome(state=NotificationState.IGNORED, reason="self")
+        thread = await self._thread(notification)
+        artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
+        if not self._addressed(notification, artefact, thread):
+            return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
+        if artefact is not None and self.pod.owns(artefact) and await self._vanished(artefact):
+            return Outcome(state=NotificationState.IGNORED, reason="vanished")
+        facts = self._facts(notification, artefact, solicited=thread is not None)
+        policies = self.policies.snapshot()
+        judgement = await self.screener.judge(claimed.body, facts, policies)
+        decision = policies.decide(judgement.matched)
+        note = {
+            "policies": list(judgement.matched),
+            "disposition": decision.disposition,
+            "because": list(decision.because),
+            "policySet": policies.id,
+        }
+        if decision.disposition == "Ignore":
+            return Outcome(state=NotificationState.IGNORED, reason="policy", note=note)
+        if decision.disposition == "RequireAcceptance":
+            return Outcome(state=NotificationState.PARKED, reason="acceptance required", note=note)
+        return Outcome(
+            state=NotificationState.PROCESSED,
+            reason="logged",
+            draft=self._draft(claimed, artefact, thread, judgement, policies.id),
+            deliveries=self._deliveries(notification, decision),
+            note=note,
+        )
+
+    async def _thread(self, notification: Notification) -> LifecycleEvent | None:
+        if notification.in_reply_to is None or notification.in_reply_to == notification.id:
+            return None
+        return await self.reader.thread(notification.in_reply_to)
+
+    def _addressed(
+        self, notification: Notification, artefact: str | None, thread: LifecycleEvent | None
+    ) -> bool:
+        """Whether this concerns us; a pod that names no artefacts takes whatever is posted to it."""
+        if not self.pod.artefacts:
+            return True
+        me = self.pod.me
+        to_us = notification.target == me.id or notification.target_inbox == me.inbox
+        about_ours = any(
+            self.pod.owns(iri)
+            for iri in (artefact, *notification.objects, *notification.contexts, *notification.inner_objects)
+        )
+        return to_us or about_ours or thread is not None
+
+    async def _vanished(self, artefact: str) -> bool:
+        now = self.clock.now()
+        at, gone = self._existing.get(artefact, (0, False))
+        if now - at < _KEPT:
+            return gone
+        try:
+            gone = await self.peers.status(artefact) in _GONE
+        except PeerError:
+            return False  # not knowing is no reason to lose an event
+        if len(self._existing) >= _MOST_KEPT:
+            self._existing.clear()
+        self._existing[artefact] = (now, gone)
+        return gone
+
+    def _facts(self, notification: Notification, artefact: str | None, *, solicited: bool) -> Facts:
+        mentioned = (*notification.contexts, *notification.objects, *notification.inner_objects)
+        ours = {iri for iri in mentioned if self.pod.owns(iri)}
+        if artefact is not None and (self.pod.owns(artefact) or not self.pod.artefacts):
+            ours.add(artefact)
+        return Facts(
+            sender=notification.sender,
+            trust="unknown",  # an open inbox has not checked who wrote
+            artefacts=tuple(sorted(ours)),
+            me=(self.pod.me.id,),
+            solicited=solicited,
+        )
+
+    def _draft(
+        self,
+        claimed: Claimed,
+        artefact: str | None,
+        thread: LifecycleEvent | None,
+        judgement: Judgement,
+        policy_set: str,
+    ) -> Draft:
+        notification = claimed.notification
+        actor = notification.actor
+        return Draft(
+            types=notification.types,
+            activity=notification.id,
+            sender=notification.sender,
+            received=claimed.received,
+            artefact=artefact,
+            actor=None if actor is None or actor.lower().startswith("mailto:") else actor,
+            origin=notification.origin,
+            in_reply_to=notification.in_reply_to,
+            correlated_by="inReplyTo" if thread is not None else None,
+            caused_by=thread.iri if thread is not None else None,
+            policy_set=policy_set,
+            payload=judgement.payload,
+            salt=secrets.token_hex(SALT_BYTES),
+        )
+
+    def _deliveries(self, notification: Notification, decision: Decision) -> tuple[Plan, ...]:
+        """Return whom to tell: never the service that caused the event, nor ourselves."""
+        caused = {notification.origin, notification.actor, notification.origin_inbox, self.pod.me.id}
+        topic = topic_of(notification)
+        return tuple(
+            Plan(target=hub, policies=tuple(sorted(policies)), topic=topic)
+            for hub, policies in sorted(decision.announce.items())
+            if hub not in caused
+        )

@@ -1,0 +1,163 @@
+"""The timetable, on APScheduler, and the loops that it wakes.
+
+A job only sets an event: a wake-up that arrives while work runs is kept, and a stop can wait for the
+work. A commit sets the same events, so that nothing waits for the clock; the clock is there for what
+other processes commit, for retries and for whatever a crash has left.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from orchestrator.core.errors import StorageError
+from orchestrator.pipeline.deliver import Delivering
+from orchestrator.pipeline.process import Processing
+from orchestrator.ports import Clock, Delivery, Ledger, Outbox
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimetableSettings:
+    """How often, how much, how long."""
+
+    interval: float = 2.0
+    """Seconds between looks at the store when nothing wakes us."""
+    batch: int = 16
+    """Notifications claimed at once."""
+    deliveries: int = 64
+    """Deliveries under way at once."""
+    processing_lease: int = 60_000
+    """Milliseconds for which a claimed notification is ours."""
+    delivery_lease: int = 45_000
+    """Milliseconds for which a claimed delivery is ours: longer than any attempt."""
+    stop_within: float = 20.0
+    """Seconds that a stop waits for work under way."""
+
+
+class Timetable:
+    """Runs processing and delivering until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        processing: Processing,
+        delivering: Delivering,
+        ledger: Ledger,
+        outbox: Outbox,
+        clock: Clock,
+        reload: Callable[[], bool],
+        settings: TimetableSettings,
+    ) -> None:
+        """Take everything that the loops call; `start` begins."""
+        self._processing = processing
+        self._delivering = delivering
+        self._ledger = ledger
+        self._outbox = outbox
+        self._clock = clock
+        self._reload = reload
+        self._settings = settings
+        self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._arrived = asyncio.Event()
+        self._due = asyncio.Event()
+        self._stopping = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self.beat = 0
+        """When a loop last looked at the store, ms since the epoch."""
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def wake(self, what: str) -> None:
+        """Look at the store at once: something of `what` was committed."""
+        if what == "notification":
+            self._arrived.set()
+        else:
+            self._due.set()
+
+    async def start(self) -> None:
+        """Begin; whatever an earlier process left is taken up first."""
+        every = IntervalTrigger(seconds=self._settings.interval, timezone=UTC)
+        self._scheduler.add_job(self._look, every, id="look", name="look at the store")
+        self._scheduler.add_job(self._reload, every, id="reload", name="reload changed policies")
+        self._scheduler.start()
+        self._look()
+        self._loops = [
+            asyncio.create_task(self._run(self._arrived, self._process), name="processing"),
+            asyncio.create_task(self._run(self._due, self._deliver), name="delivering"),
+        ]
+
+    async def stop(self) -> None:
+        """Take nothing new; wait for what is under way, then leave the rest to its lease."""
+        self._stopping = True
+        with contextlib.suppress(Exception):
+            self._scheduler.pause()
+        self._look()
+        work = [*self._loops, *self._under_way]
+        if work:
+            _, late = await asyncio.wait(work, timeout=self._settings.stop_within)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _look(self) -> None:
+        self._arrived.set()
+        self._due.set()
+
+    async def _run(self, wake: asyncio.Event, work: Callable[[], Awaitable[bool]]) -> None:
+        while not self._stopping:
+            await wake.wait()
+            wake.clear()
+            try:
+                while not self._stopping and await work():
+                    pass
+            except StorageError:
+                _log.exception("store_unavailable")
+            except Exception:
+                _log.exception("loop_failed")
+
+    async def _process(self) -> bool:
+        """Process one batch; whether there may be more."""
+        self.beat = now = self._clock.now()
+        claimed = await self._ledger.claim(
+            self._owner, limit=self._settings.batch, now=now, lease=self._settings.processing_lease
+        )
+        for notification in claimed:
+            await self._processing.process(notification)
+        return len(claimed) == self._settings.batch
+
+    async def _deliver(self) -> bool:
+        """Start what is due, as far as there is room; whether there may be more."""
+        room = self._settings.deliveries - len(self._under_way)
+        if room <= 0:
+            return False
+        now = self._clock.now()
+        due = await self._outbox.claim(
+            self._owner, limit=min(room, self._settings.batch), now=now, lease=self._settings.delivery_lease
+        )
+        for delivery in due:
+            task = asyncio.create_task(self._attempt(delivery), name=f"delivery {delivery.id}")
+            self._under_way.add(task)
+            task.add_done_callback(self._finished)
+        return len(due) == min(room, self._settings.batch)
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        try:
+            await self._delivering.deliver(delivery)
+        except Exception:
+            _log.exception("delivery_failed id=%s", delivery.id)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._due.set()

@@ -1,0 +1,150 @@
+"""Runs `core.screening` and `core.policy` in worker processes that can be killed.
+
+A stranger's document can make pyld or pySHACL slow in ways that no limit of structure foresees. Here it
+costs at most its time budget and a worker, which is replaced; the event loop never waits on it.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import TimeoutError as BudgetSpent
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from pebble import ProcessExpired, ProcessPool
+
+from orchestrator.core.errors import Overloaded, StorageError, TooCostly
+from orchestrator.core.finding import Finding
+from orchestrator.core.jsonld import Contexts
+from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
+from orchestrator.core.screening import Screening, screen
+from orchestrator.core.shacl import Profile, ShapeSet
+from orchestrator.core.strict_json import Limits
+from orchestrator.core.vocabulary import PROBLEMS
+
+_T = TypeVar("_T")
+_PR_SET_PDEATHSIG: Final = 1
+_POLICY_SETS_KEPT: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenerSettings:
+    """What bounds the work."""
+
+    workers: int = 2
+    """Processes."""
+    budget: float = 2.0
+    """Seconds for one document; then its worker is killed."""
+    waiting: int = 256
+    """Documents that may wait; more are refused as overload."""
+    memory: int = 512 * 1024 * 1024
+    """Bytes of data that a worker may hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What a worker needs to judge, as plain values that a process can be given."""
+
+    contexts: Contexts
+    shapes: Mapping[str, str]
+    """Turtle by slug."""
+    profile: Profile
+    limits: Limits
+
+
+class ScreeningPool:
+    """The `Screener` port over a pool of processes."""
+
+    def __init__(self, rulebook: Rulebook, settings: ScreenerSettings) -> None:
+        """Prepare a pool; `start` makes its processes."""
+        self._settings = settings
+        self._pool = ProcessPool(
+            max_workers=settings.workers,
+            context=multiprocessing.get_context("spawn"),
+            initializer=_enter,
+            initargs=[rulebook, settings.memory, os.getpid()],
+        )
+        self._under_way = 0
+
+    async def start(self) -> None:
+        """Start every worker, and see that they can work."""
+        ready = [self._call(_ready, timeout=60.0) for _ in range(self._settings.workers)]
+        await asyncio.gather(*ready)
+
+    async def close(self) -> None:
+        """End all workers."""
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join, 5)
+
+    async def screen(self, body: bytes) -> Screening:
+        """Screen `body` (see `core.screening`); a document over its budget is refused as too costly."""
+        try:
+            return await self._call(_screen, body, timeout=self._settings.budget)
+        except TooCostly as error:
+            finding = Finding(rule=f"{PROBLEMS}too-costly#budget", message=error.message, pointer="")
+            return Screening(refusal=TooCostly.slug, findings=(finding,), notification=None)
+
+    async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
+        """Project and match an accepted `body` (see `core.policy`). Raises `TooCostly`, `Overloaded`."""
+        return await self._call(_judge, body, facts, policies.id, policies.files, timeout=self._settings.budget)
+
+    async def _call(self, function: Callable[..., _T], *arguments: object, timeout: float) -> _T:  # noqa: ASYNC109
+        if self._under_way >= self._settings.waiting:
+            raise Overloaded
+        self._under_way += 1
+        try:
+            work = self._pool.schedule(function, args=list(arguments), timeout=timeout)
+            return cast("_T", await asyncio.wrap_future(work))
+        except BudgetSpent:
+            message = f"Screening took more than {timeout:g} s. Send a simpler document."
+            raise TooCostly(message=message) from None
+        except ProcessExpired:
+            raise TooCostly(message="Screening took more memory than it may. Send a simpler document.") from None
+        except RuntimeError:
+            # The pool has been stopped; the sender's copy is the only one, and it knows.
+            raise StorageError("The service is stopping.") from None
+        finally:
+            self._under_way -= 1
+
+
+# What a worker process keeps between documents.
+_worker: dict[str, Any] = {}
+
+
+def _enter(rulebook: Rulebook, memory: int, parent: int) -> None:
+    """Make this process a worker: limited, and gone when its parent is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the parent, which stops us
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        # Linux only: a killed parent cannot tell its workers to end.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # noqa: PLC0415  (not on every platform)
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    _worker.update(rulebook=rulebook, shapes=ShapeSet(rulebook.shapes), policies={})
+
+
+def _ready() -> bool:
+    return "shapes" in _worker
+
+
+def _screen(body: bytes) -> Screening:
+    book: Rulebook = _worker["rulebook"]
+    return screen(
+        body, contexts=book.contexts, shapes=_worker["shapes"], profile=book.profile, limits=book.limits
+    )
+
+
+def _judge(body: bytes, facts: Facts, set_id: str, files: Mapping[str, str]) -> Judgement:
+    known: dict[str, PolicySet] = _worker["policies"]
+    if set_id not in known:
+        if len(known) >= _POLICY_SETS_KEPT:
+            known.clear()
+        known[set_id] = PolicySet(files)
+    return judge(body, facts, contexts=_worker["rulebook"].contexts, policies=known[set_id])

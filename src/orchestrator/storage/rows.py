@@ -1,0 +1,183 @@
+"""Rows ↔ values: the one place that knows how a value is spread over columns."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from orchestrator.core.delivery import DeliveryState
+from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.finding import Finding
+from orchestrator.core.notification import Notification
+from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Stored
+from orchestrator.storage import schema
+
+_NOTIFICATION: Final = tuple(field.name for field in dataclasses.fields(Notification))
+_FINDING: Final = tuple(field.name for field in dataclasses.fields(Finding))
+
+_n = schema.notification.c
+_e = schema.event.c
+
+STORED: Final = (
+    _n.key,
+    _n.token,
+    _n.inbox,
+    _n.body,
+    _n.media_type,
+    _n.received,
+    _n.notification,
+    _n.warnings,
+    _n.state,
+    _n.reason,
+    _n.attempts,
+    _n.event,
+)
+"""The columns of `stored`."""
+CLAIMED: Final = (_n.key, _n.inbox, _n.body, _n.received, _n.notification, _n.attempts, _n.fence)
+"""The columns of `claimed`."""
+EVENT: Final = (
+    _e.sequence,
+    _e.created,
+    _e.envelope,
+    _e.payload,
+    _e.salt,
+    _e.activity,
+    _e.sender,
+    _e.artefact,
+    _e.types,
+)
+"""The columns of `event`."""
+
+
+def to_json(value: object) -> str:
+    """Return `value` as compact JSON text; what JSON cannot hold is written as its `str`."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
+    """Return the row of a notification that has just come."""
+    notification = arrival.notification
+    return {
+        "log": schema.LOG,
+        "inbox": arrival.inbox,
+        "token": token,
+        "sender": notification.sender,
+        "activity": notification.id,
+        "digest": notification.digest,
+        "body": arrival.body,
+        "media_type": arrival.media_type,
+        "received": arrival.received,
+        "notification": to_json({name: getattr(notification, name) for name in _NOTIFICATION}),
+        "warnings": to_json([{name: getattr(found, name) for name in _FINDING} for found in arrival.warnings]),
+        "state": NotificationState.RECEIVED,
+        "attempts": 0,
+        "fence": 0,
+    }
+
+
+def stored(row: sa.Row[Any]) -> Stored:
+    """Return a notification from its `STORED` columns."""
+    return Stored(
+        key=row.key,
+        token=row.token,
+        inbox=row.inbox,
+        body=row.body,
+        media_type=row.media_type,
+        received=row.received,
+        notification=_notification(row.notification),
+        warnings=tuple(Finding(**_known(members, _FINDING)) for members in json.loads(row.warnings)),
+        state=NotificationState(row.state),
+        reason=row.reason,
+        attempts=row.attempts,
+        event=row.event,
+    )
+
+
+def claimed(row: sa.Row[Any], *, owner: str, until: int) -> Claimed:
+    """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
+    return Claimed(
+        lease=Lease(key=str(row.key), owner=owner, fence=row.fence + 1, until=until),
+        inbox=row.inbox,
+        body=row.body,
+        received=row.received,
+        notification=_notification(row.notification),
+        attempts=row.attempts + 1,
+    )
+
+
+def from_event(event: LifecycleEvent) -> dict[str, object]:
+    """Return what `event` itself says of its row."""
+    return {
+        "log": schema.LOG,
+        "sequence": event.sequence,
+        "created": event.created,
+        "sender": event.sender,
+        "activity": event.activity,
+        "artefact": event.artefact,
+        "envelope": event.envelope,
+        "payload": event.payload,
+        "salt": event.salt,
+        "leaf": event.leaf,
+        "types": to_json(event.types),
+    }
+
+
+def event(row: sa.Row[Any], *, public_url: str) -> LifecycleEvent:
+    """Return an event from its `EVENT` columns."""
+    return LifecycleEvent(
+        sequence=row.sequence,
+        iri=event_iri(public_url, row.sequence),
+        created=row.created,
+        envelope=row.envelope,
+        payload=row.payload,
+        salt=row.salt,
+        activity=row.activity,
+        sender=row.sender,
+        artefact=row.artefact,
+        types=tuple(json.loads(row.types)),
+    )
+
+
+def event_iri(public_url: str, sequence: int) -> str:
+    """Return the IRI of an event (wire.md section 2)."""
+    return f"{public_url}/log/e/{sequence}"
+
+
+def delivery(row: sa.Row[Any], lease: Lease | None = None) -> Delivery:
+    """Return a delivery from all its columns; under `lease` when it was claimed just after reading."""
+    if lease is None and row.owner is not None:
+        lease = Lease(key=row.id, owner=row.owner, fence=row.fence, until=row.lease_until)
+        attempts = row.attempts
+    else:
+        attempts = row.attempts + (lease is not None)
+    return Delivery(
+        id=row.id,
+        event=row.event,
+        target=row.target,
+        policies=tuple(json.loads(row.policies)),
+        state=DeliveryState(row.state),
+        reason=row.reason,
+        attempts=attempts,
+        next_at=row.next_at,
+        inbox=row.inbox,
+        body=row.body,
+        location=row.location,
+        status=row.status,
+        created=row.created,
+        finished=row.finished,
+        lease=lease,
+    )
+
+
+def _notification(text: str) -> Notification:
+    members = _known(json.loads(text), _NOTIFICATION)
+    return Notification(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
+    )
+
+
+def _known(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    # Rows outlive the code: a member that this version has given up is left out.
+    return {name: members[name] for name in names if name in members}

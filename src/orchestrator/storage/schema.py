@@ -1,0 +1,167 @@
+"""The tables. Times are ms since the epoch; JSON is kept as text, because nothing asks the database about it.
+
+Keys begin with the log, so that several logs can share a database later. Changes here need a migration
+of their own under `migrations/versions/`, and `REVISION` names the last one.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import sqlalchemy as sa
+
+from orchestrator.core.delivery import DeliveryState
+from orchestrator.ports import NotificationState
+
+LOG: Final = 1
+"""The one log of an instance (wire.md section 0)."""
+REVISION: Final = "0001"
+"""The migration that makes what is declared here."""
+
+BigId: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""Only INTEGER numbers rows by itself in SQLite."""
+Milliseconds: Final = sa.BigInteger
+
+# Literals, not parameters: a partial index serves a query only when its condition can be seen in the text.
+WAITING: Final = sa.text("state IN ('RECEIVED', 'RETRY')")
+UNFINISHED: Final = sa.text("state IN ('PENDING', 'RETRYING')")
+LEASED: Final = sa.text("lease_until IS NOT NULL")
+
+metadata: Final = sa.MetaData()
+
+
+def _one_of(states: Iterable[str], name: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in states)), name=name)
+
+
+def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+log_head: Final = sa.Table(
+    "log_head",
+    metadata,
+    sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("created", Milliseconds, nullable=False),
+)
+"""The end of each log, updated last in a transaction that appends: so numbers have no gaps."""
+
+event: Final = sa.Table(
+    "event",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("created", Milliseconds, nullable=False),
+    sa.Column("received", Milliseconds, nullable=False),
+    sa.Column("sender", sa.Text, nullable=False),
+    sa.Column("activity", sa.Text, nullable=False),
+    sa.Column("artefact", sa.Text),
+    sa.Column("artefact_id", sa.Text),
+    sa.Column("actor", sa.Text),
+    sa.Column("in_reply_to", sa.Text),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("salt", sa.Text),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("log", "sequence", name="event_key"),
+    sa.UniqueConstraint("log", "sender", "activity", name="event_identity"),
+    # The short id stands for the IRI, here and in the filter: one index answers for both.
+    sa.Index("event_artefact", "log", "artefact_id", "sequence"),
+    sa.Index("event_actor", "log", "actor", "sequence"),
+    sa.Index("event_in_reply_to", "log", "in_reply_to", "sequence"),
+    sa.Index("event_activity", "log", "activity", "sequence"),
+)
+"""The log. Only an erasure changes a row: payload and salt become NULL."""
+
+event_type: Final = sa.Table(
+    "event_type",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("log", "type", "sequence", name="event_type_key"),
+    sa.ForeignKeyConstraint(["log", "sequence"], ["event.log", "event.sequence"], name="event_type_event"),
+    sqlite_with_rowid=False,
+)
+"""The types of each event's activity, so that filtering by type is a look-up."""
+
+notification: Final = sa.Table(
+    "notification",
+    metadata,
+    sa.Column("key", BigId, primary_key=True, autoincrement=True),
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("inbox", sa.Text, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("sender", sa.Text, nullable=False),
+    sa.Column("activity", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("media_type", sa.Text, nullable=False),
+    sa.Column("received", Milliseconds, nullable=False),
+    sa.Column("notification", sa.Text, nullable=False),
+    sa.Column("warnings", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("retry_at", Milliseconds),
+    sa.Column("owner", sa.Text),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_until", Milliseconds),
+    sa.Column("event", sa.BigInteger),
+    sa.UniqueConstraint("token", name="notification_token"),
+    sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
+    sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="notification_event"),
+    _one_of(NotificationState, "notification_state"),
+    sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="notification_retry"),
+    sa.Index("notification_inbox", "log", "inbox", "key"),
+    _partial("notification_waiting", "log", "key", where=WAITING),
+    # Keys are cursors of readers: a number must not come again after its row was removed.
+    sqlite_autoincrement=True,
+)
+"""Everything that was acknowledged, with what became of it and who holds it now."""
+
+delivery: Final = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("event", sa.BigInteger, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("policies", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Milliseconds),
+    sa.Column("inbox", sa.Text),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("location", sa.Text),
+    sa.Column("status", sa.Integer),
+    sa.Column("created", Milliseconds, nullable=False),
+    sa.Column("finished", Milliseconds),
+    sa.Column("owner", sa.Text),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_until", Milliseconds),
+    sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
+    sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
+    _one_of(DeliveryState, "delivery_state"),
+    # Without a next time nobody would ever try again: none may vanish.
+    sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
+    sa.Index("delivery_by_state", "log", "state", "event", "target"),
+    _partial("delivery_due", "log", "next_at", "event", "target", where=UNFINISHED),
+    _partial("delivery_leased", "log", "lease_until", where=LEASED),
+)
+"""What goes to service hubs: one row for each (event, target), made in the event's own transaction."""
+
+journal: Final = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=True),
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("at", Milliseconds, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""The private record of what was decided and why; never published."""

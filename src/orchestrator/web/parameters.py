@@ -1,0 +1,71 @@
+"""Query parameters: read completely or refused by name, never guessed."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from multidict import MultiMapping
+
+from orchestrator.core.errors import BadRequest
+from orchestrator.core.event import CONTEXT
+from orchestrator.core.jsonld import is_absolute
+from orchestrator.core.pointers import Terms
+
+LARGEST: Final = 10**18 - 1
+"""Sequences and keys stay below what a database's integers hold."""
+_MAX_IRI: Final = 2_048
+_SHOWN: Final = 80
+
+
+def read(query: MultiMapping[str], allowed: Collection[str]) -> dict[str, str]:
+    """Return the parameters of `query`, each given once and each known. Raises `BadRequest`."""
+    for name in dict.fromkeys(query):
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            raise BadRequest(f"Unknown parameter “{name[:_SHOWN]}”; this resource knows: {known}.")
+        if len(query.getall(name)) > 1:
+            raise BadRequest(f"Give the parameter “{name}” once.")
+    return {name: query[name] for name in query}
+
+
+def integer(given: Mapping[str, str], name: str, *, low: int, high: int, default: int) -> int:
+    """Return the parameter `name` as an integer within bounds. Raises `BadRequest`."""
+    text = given.get(name)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and low <= int(text) <= high:
+        return int(text)
+    raise BadRequest(f"The parameter “{name}” must be an integer from {low} to {high}.")
+
+
+def iri(given: Mapping[str, str], name: str) -> str | None:
+    """Return the parameter `name` as an absolute IRI; None where it is not given. Raises `BadRequest`."""
+    text = given.get(name)
+    if text is None:
+        return None
+    if not is_absolute(text) or len(text) > _MAX_IRI or not text.isprintable():
+        raise BadRequest(f"The parameter “{name}” must be an absolute IRI of at most {_MAX_IRI} characters.")
+    return text
+
+
+def activity_type(given: Mapping[str, str], name: str) -> str | None:
+    """Return the IRI of the type that the parameter `name` gives as the log's pages write types.
+
+    `Announce`, `coar-notify:ReviewAction` and a whole IRI are understood. Raises `BadRequest`.
+    """
+    text = given.get(name)
+    if text is None:
+        return None
+    terms = Terms()
+    terms.add(CONTEXT)
+    full = terms.iri(text) if text.isprintable() and len(text) <= _MAX_IRI else ""
+    if not text or text.startswith("@") or not is_absolute(full):
+        raise BadRequest(f"The parameter “{name}” must be a type such as Announce, coar-notify:ReviewAction or an IRI.")
+    return full
+
+
+def flag(given: Mapping[str, str], name: str) -> bool:
+    """Return the parameter `name` as true or false; false where it is not given. Raises `BadRequest`."""
+    text = given.get(name, "false")
+    if text not in ("true", "false"):
+        raise BadRequest(f"The parameter “{name}” must be true or false.")
+    return text == "true"

@@ -1,0 +1,142 @@
+"""Which form of a resource a reader gets, and whether it has that form already.
+
+Content negotiation (RFC 9110, section 12), entity tags and conditional reads (section 13), links
+(RFC 8288).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import NotAcceptable
+
+AS_JSON_LD: Final = (v.JSON_LD, v.AS_PROFILE, v.ACTIVITY_JSON, v.JSON)
+"""One JSON-LD document under the names by which people ask for it, ours first."""
+REVALIDATE: Final = "no-cache"
+PRIVATE: Final = "private, no-cache"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+_RANGE: Final = re.compile(r"\s*([\w!#$&^.+*-]+/[\w!#$&^.+*-]+)\s*((?:;[^,\"]*(?:\"[^\"]*\"[^,\"]*)*)?)(?:,|$)")
+_PARAMETER: Final = re.compile(r";\s*([\w-]+)\s*=\s*(\"[^\"]*\"|[^\s;]+)")
+_QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+_ANY: Final = "*/*"
+
+
+class MediaType(NamedTuple):
+    """A media type, or a range of them."""
+
+    name: str
+    parameters: frozenset[tuple[str, str]]
+
+
+class _Wish(NamedTuple):
+    range: MediaType
+    quality: float
+
+
+def parse_type(text: str) -> MediaType:
+    """Return the media type of a Content-Type header, lower case and without quotes."""
+    name, _, rest = text.partition(";")
+    found = _PARAMETER.findall(";" + rest)
+    parameters = frozenset((key.lower(), value.strip('"')) for key, value in found)
+    return MediaType(name.strip().lower(), parameters)
+
+
+def accept_of(request: web.BaseRequest) -> str | None:
+    """Return all that a request says in Accept; None when it says nothing."""
+    return ", ".join(request.headers.getall("Accept", ())) or None
+
+
+def negotiate(accept: str | None, offers: Sequence[str]) -> str:
+    """Return the offer that `accept` likes best; equals go to the more explicit wish, then to ours.
+
+    HTML is for those who name it: no wildcard chooses it. Raises `NotAcceptable`, which lists the offers.
+    """
+    wishes = _wishes(accept) if accept else []
+    if not wishes:
+        return offers[0]
+    ranked = [(*_rank(offer, wishes), -place, offer) for place, offer in enumerate(offers)]
+    quality, _, _, best = max(ranked)
+    if quality <= 0:
+        raise NotAcceptable("This resource is available as " + ", ".join(offers))
+    return best
+
+
+def names(accept: str | None, media_type: str) -> bool:
+    """Whether `accept` asks for `media_type` by its name, not by a wildcard."""
+    wanted = parse_type(media_type).name
+    return any(wish.range.name == wanted and wish.quality > 0 for wish in _wishes(accept or ""))
+
+
+def _wishes(accept: str) -> list[_Wish]:
+    found = []
+    for name, rest in _RANGE.findall(accept):
+        parsed = parse_type(name + rest)
+        weight = next((value for key, value in parsed.parameters if key == "q"), "1")
+        if _QUALITY.fullmatch(weight):
+            wanted = frozenset(pair for pair in parsed.parameters if pair[0] != "q")
+            found.append(_Wish(MediaType(parsed.name, wanted), float(weight)))
+    return found
+
+
+def _rank(offer: str, wishes: Iterable[_Wish]) -> tuple[float, int]:
+    """Return the quality that the most specific matching wish gives, and how specific it is.
+
+    A profile or charset that we do not know is a preference, not a condition (RFC 6906, section 3).
+    """
+    known = parse_type(offer)
+    ranks = [(_specificity(known, wish.range), wish.quality) for wish in wishes]
+    specificity, quality = max(ranks, default=(0, 0.0))
+    return (quality, specificity) if specificity else (0.0, 0)
+
+
+def _specificity(offer: MediaType, wanted: MediaType) -> int:
+    if wanted.name == offer.name:
+        # An exact match counts only where it says more than the bare name does.
+        return 4 if wanted.parameters and wanted.parameters == offer.parameters else 3
+    if offer.name == v.HTML:
+        return 0
+    if wanted.name == offer.name.partition("/")[0] + "/*":
+        return 2
+    return 1 if wanted.name == _ANY else 0
+
+
+def entity_tag(*parts: object) -> str:
+    """Return the opaque tag of the representation that `parts` determine."""
+    text = "\n".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def cache_headers(tag: str, caching: str = REVALIDATE, vary: str = "Accept") -> dict[str, str]:
+    """Return the headers by which caches and readers know a representation again."""
+    return {"ETag": f'"{tag}"', "Cache-Control": caching, "Vary": vary}
+
+
+def is_unchanged(request: web.BaseRequest, tag: str) -> bool:
+    """Whether the reader has the representation `tag` already (RFC 9110, section 13.1.2)."""
+    # aiohttp reads the first header line only; proxies may split a list.
+    given = request.if_none_match or ()
+    return any(known.value in (tag, "*") for known in given)
+
+
+def not_modified(headers: Mapping[str, str]) -> web.Response:
+    """Return the 304 for a reader that has the representation already."""
+    return web.Response(status=304, headers=headers)
+
+
+def respond(body: bytes | str, media_type: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a 200 with `body`, labelled `media_type` to the letter."""
+    # Turtle is always UTF-8 (its registration); other text has to say so.
+    is_text = media_type.startswith("text/") and media_type != v.TURTLE
+    content_type = f"{media_type}; charset=utf-8" if is_text else media_type
+    content = body.encode() if isinstance(body, str) else body
+    return web.Response(body=content, headers={**(headers or {}), "Content-Type": content_type})
+
+
+def link(target: str, rel: str) -> str:
+    """Return one link for a Link header."""
+    return f'<{target}>; rel="{rel}"'

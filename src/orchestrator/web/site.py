@@ -1,0 +1,65 @@
+"""What the site is made of: every setting and port that the handlers may use."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from aiohttp import web
+
+from orchestrator.core.jsonld import Contexts
+from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
+from orchestrator.ports import Clock, Ledger, Reader, Screener
+
+INBOX: Final = "inbox"
+"""Path name of the main inbox, as storage knows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who we are."""
+
+    id: str
+    """Our IRI."""
+    name: str
+    """For people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One pod's site."""
+
+    public_url: str
+    """Base of every IRI that we mint, without a slash at its end; never taken from `Host`."""
+    identity: Identity
+    screener: Screener
+    ledger: Ledger
+    reader: Reader
+    clock: Clock
+    contexts: Contexts
+    ready: Callable[[], Awaitable[Mapping[str, object]]]
+    """What `/readyz` says; ready when its member `ok` is true."""
+    inbox_read: Literal["public", "token"] = "public"
+    read_tokens: frozenset[str] = frozenset()
+    """SHA-256, in hex, of the tokens that open a private inbox."""
+    artefacts: tuple[str, ...] = ()
+    """IRI prefixes of the artefacts that are ours."""
+    limits: Limits = DEFAULT_LIMITS
+    body_timeout: float = 10.0
+    """Seconds in which a whole body must have come."""
+    shapes: Mapping[str, str]
+    """Turtle by slug."""
+    policies: Mapping[str, str]
+    """Turtle by name."""
+    problems: Mapping[str, str]
+    """Markdown by slug."""
+    page_size: int = 250
+    """Events on a page of the log; a page's URL means the same members for life."""
+    listing_size: int = 1000
+    """Notifications that a listing of the inbox shows at once."""
+
+    def url(self, path: str) -> str:
+        """Return the public URL of one of our paths (which begins with a slash)."""
+        return self.public_url + path
+
+
+SITE: Final = web.AppKey("site", Site)
