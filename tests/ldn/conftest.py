@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -67,15 +68,14 @@ async def peer(start_peer: StartPeer) -> Peer:
 async def start_raw() -> AsyncIterator[StartRaw]:
     """Serve bytes that no HTTP library would send; the answer is the server's URL."""
     servers: list[asyncio.Server] = []
+    talking: set[asyncio.Task[None] | None] = set()
 
     async def start(talk: Talk) -> str:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
+            talking.add(asyncio.current_task())
+            with suppress(ConnectionError, asyncio.CancelledError):
                 await talk(reader, writer)
-            except ConnectionError:
-                pass
-            finally:
-                writer.close()
+            writer.close()
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         servers.append(server)
@@ -84,4 +84,6 @@ async def start_raw() -> AsyncIterator[StartRaw]:
     yield start
     for server in servers:
         server.close()
-        await server.wait_closed()
+    for task in filter(None, talking):
+        task.cancel()
+    await asyncio.gather(*filter(None, talking), return_exceptions=True)

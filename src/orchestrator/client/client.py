@@ -90,6 +90,6 @@ class Client:
             yield received
 
     async def log(self, url: str, *, since: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events after sequence `since` of the event log at `url`, oldest first, as JSON-LD nodes."""
+        """Yield the events after sequence `since` of the event log at `url`, oldest first, as nodes."""
         async for event in reading.events(self._exchange, url, since):
             yield event

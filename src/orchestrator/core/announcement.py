@@ -22,8 +22,10 @@ class Identity:
 def compose(payload: bytes, *, activity: str, me: Identity, target: str, inbox: str) -> bytes:
     """Return the notification that tells `target` (with its `inbox`) of an event with this `payload`.
 
-    It has the event's types, object, context and actor; `origin` is us and it answers nobody: the hub
-    did not ask. The terms of a payload mean the same under the two contexts that it names.
+    It has the event's types, object, context and actor; `origin` is us. An announcement answers nobody,
+    since the hub did not ask; but an answer that is passed on (an Accept, say) keeps `inReplyTo` and
+    `summary`, without which it would not be one. The terms of a payload mean the same under the two
+    contexts that are named here.
     """
     event: dict[str, Json] = json.loads(payload)
     document: dict[str, Json] = {
@@ -35,9 +37,15 @@ def compose(payload: bytes, *, activity: str, me: Identity, target: str, inbox: 
         "target": {"id": target, "type": "Service", "inbox": inbox},
         "object": event.get("object"),
     }
-    if "context" in event:
-        document["context"] = event["context"]
+    kept = ["context"]
+    if event.get("inReplyTo") is not None and event["inReplyTo"] == _identifier(event.get("object")):
+        kept += ["inReplyTo", "summary"]
+    document.update((name, event[name]) for name in kept if name in event)
     return canonical(document)
+
+
+def _identifier(value: Json) -> Json:
+    return value.get("id") if isinstance(value, dict) else value
 
 
 def topic_of(notification: Notification) -> str:

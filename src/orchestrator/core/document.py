@@ -20,6 +20,7 @@ _JSONLD: Final = "https://www.w3.org/TR/json-ld11/"
 _NOTIFY: Final = "https://coar-notify.net/specification/1.0.1/"
 # Keywords that restructure a document: what a reader sees would not be what is decided on.
 _ROOT_KEYWORDS: Final = ("@graph", "@included", "@reverse", "@nest")
+_CONTAINERS: Final = (None, "@set", "@list", "@language")
 _CONTEXT_KEYWORDS: Final = ("@base", "@import", "@propagate", "@protected")
 
 
@@ -36,7 +37,8 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
     try:
         expanded = expand(document, contexts)
     except NotJsonLd as error:
-        raise UnacceptableDocument([_finding("json-ld", error.message, "", spec=_JSONLD)]) from None
+        findings = list(_check_plain_id(document)) or [_finding("json-ld", error.message, "", spec=_JSONLD)]
+        raise UnacceptableDocument(findings) from None
     findings = list(_check_expanded(document, expanded, contexts, limits))
     if findings:
         raise UnacceptableDocument(findings)
@@ -90,6 +92,9 @@ def _check_contexts(document: Mapping[str, Json], contexts: Contexts) -> Iterato
     if named.count(v.NOTIFY_CONTEXT) > 1:
         message = f"Name one COAR Notify context: {v.NOTIFY_CONTEXT}."
         yield _finding("notify-context", message, "/@context", spec=_NOTIFY)
+    if v.AS_CONTEXT in named and v.NOTIFY_CONTEXT in named[: named.index(v.AS_CONTEXT)]:
+        message = f"Name {v.AS_CONTEXT} before {v.NOTIFY_CONTEXT}, which builds on its prefix `as`."
+        yield _finding("notify-context", message, "/@context", spec=_NOTIFY)
     stack: list[tuple[Json, str]] = [(dict(document), "")]
     while stack:
         value, place = stack.pop()
@@ -136,7 +141,7 @@ def _check_inline(context: Mapping[str, Json], place: str, contexts: Contexts) -
         elif isinstance(definition, dict) and not set(definition) <= {"@id", "@type", "@container", "@language"}:
             message = "Define terms by @id, @type, @language and @container only."
             yield _finding("inline-context", message, here, spec=_JSONLD + "#term-definitions")
-        elif isinstance(definition, dict) and definition.get("@container") not in {None, "@set", "@list", "@language"}:
+        elif isinstance(definition, dict) and definition.get("@container") not in _CONTAINERS:
             yield _finding("inline-context", "Use the containers @set, @list or @language.", here)
         elif terms.iri(key) in {"@graph", "@included", "@reverse", "@nest", "@context"}:
             yield _finding("inline-context", "Do not rename this keyword.", here)

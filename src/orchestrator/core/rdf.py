@@ -71,6 +71,9 @@ def parse_turtle(text: str, base: str | None = None) -> Graph:
         column = len(before) - before.rfind(b"\n")
         line = before.count(b"\n") + 1
         raise NotTurtle(f"line {line}, column {column}: {reason[1] if reason else 'not Turtle'}") from None
+    except IndexError:
+        line = text.rstrip().count("\n") + 1
+        raise NotTurtle(f"line {line}: the text ends in the middle of a statement") from None
     except Exception as error:  # noqa: BLE001  (rdflib raises many kinds on malformed text)
         raise NotTurtle(str(error)[:200]) from None
     return graph

@@ -168,6 +168,9 @@ class _Guard:
         token = _attempt.set(attempt)
         try:
             return await proceed(request)
+        except aiohttp.InvalidURL:
+            # aiohttp takes a host of digits only where it is a canonical IPv4 address: not 127.1.
+            raise AddressRefused(f"{shown(attempt.url)} is not a canonical address.") from None
         except aiohttp.ClientConnectorError:
             if attempt.opened or not attempt.objections:
                 raise

@@ -1,6 +1,8 @@
 """Discovery of inboxes, delivery to them, and the status of a resource (the port `Peers`)."""
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -30,18 +32,18 @@ _CHUNK: Final = 8_192
 
 
 class _Found(NamedTuple):
-    """The answer at the end of the redirects."""
+    """Where the redirects have led so far, and what was answered there."""
 
     url: str
-    hops: int
-    status: int
-    inboxes: list[str]
-    media_type: str
-    body: bytes
+    hops: int = 0
+    status: int = 0
+    inboxes: tuple[str, ...] = ()
+    media_type: str = ""
+    body: bytes = b""
 
 
 class Peers:
-    """Other people's servers over one guarded session: `async with Peers(settings, contexts, now) as peers`."""
+    """Other people's servers, over one guarded session: `async with Peers(…) as peers`."""
 
     def __init__(
         self,
@@ -120,34 +122,36 @@ class Peers:
 
     async def status(self, url: str) -> int:
         """Return the status of a HEAD of `url`, or of a GET where HEAD is not known; follow no redirect."""
-        for method in ("HEAD", "GET"):
-            async with self._ask(method, url, {"Accept": "*/*"}) as answer:
-                status = answer.status
-            if status not in _NO_HEAD:
-                break
-        return status
+        with suppress(AnswerRefused):
+            async with self._ask("HEAD", url, {"Accept": "*/*"}) as answer:
+                if answer.status not in _NO_HEAD:
+                    return answer.status
+        async with self._ask("GET", url, {"Accept": "*/*"}) as answer:
+            return answer.status
 
     async def _discover(self, target: str) -> str:
-        found = await self._follow("HEAD", target, 0)
+        # Some answer HEAD without their Link headers, with a body, or not at all.
+        found = _Found(target)
+        with suppress(AnswerRefused):
+            found = await self._follow("HEAD", found)
         if not found.inboxes:
-            # Some answer HEAD without their Link headers, or not at all.
-            found = await self._follow("GET", found.url, found.hops)
-        inboxes = found.inboxes
-        left_out: tuple[str, ...] = ()
+            found = await self._follow("GET", found)
+        inboxes, left_out = found.inboxes, tuple[str, ...]()
         if not inboxes and found.body:
             document = await asyncio.to_thread(
                 container.read, found.body, found.media_type, found.url, self._contexts
             )
             left_out = document.left_out
-            inboxes = container.inboxes(document, target)
+            inboxes = tuple(container.inboxes(document, target))
         for inbox in inboxes:
             with suppress(AddressRefused):
                 read_url(inbox)
                 return inbox
         raise _not_found(target, found, left_out)
 
-    async def _follow(self, method: str, url: str, hops: int) -> _Found:
+    async def _follow(self, method: str, start: _Found) -> _Found:
         """Ask for `url`, through at most three redirects; each hop passes the guard like the first."""
+        url, hops = start.url, start.hops
         while True:
             async with self._ask(method, url, {"Accept": container.ACCEPT}) as answer:
                 location = answer.headers.get("Location")
@@ -161,11 +165,11 @@ class Peers:
     async def _found(self, method: str, url: str, hops: int, answer: aiohttp.ClientResponse) -> _Found:
         if answer.status in _TRY_AGAIN or (answer.status >= 500 and method == "GET"):  # noqa: PLR2004
             raise PeerUnreachable(f"{shown(url)} answered {answer.status}.")
-        inboxes: list[str] = []
+        inboxes: tuple[str, ...] = ()
         body = bytearray()
         media_type = answer.headers.get("Content-Type", "")
         if 200 <= answer.status < 300:  # noqa: PLR2004
-            inboxes = links.find(answer.headers.getall("Link", []), v.INBOX, url)
+            inboxes = tuple(links.find(answer.headers.getall("Link", []), v.INBOX, url))
             # A web page or a PDF says it in its header or not at all: save its bytes.
             wanted = method == "GET" and not inboxes and container.is_readable(media_type)
             if wanted and not await self._read(answer, body):
@@ -215,7 +219,7 @@ def _explain(error: Exception, url: str) -> PeerError:
         case aiohttp.ClientSSLError():
             said = "TLS failed"
         case aiohttp.ClientConnectorError():
-            said = error.os_error.strerror or "cannot connect"
+            said = os.strerror(error.os_error.errno or errno.EHOSTUNREACH).lower()
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
             kind, said = AnswerRefused, "the answer is not HTTP"
         case aiohttp.ClientError() | OSError() if not isinstance(error, aiohttp.InvalidURL):

@@ -38,7 +38,9 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> sa.Engine:
     _make_room(parsed.database or "")
     # The parameters of a failed statement are other people's notifications: they stay out of logs.
     engine = sa.create_engine(parsed, hide_parameters=True)
-    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, foreign_keys=foreign_keys))
+    event.listen(
+        engine, "connect", lambda connection, _record: _prepare(connection, foreign_keys=foreign_keys)
+    )
     event.listen(engine, "begin", _begin)
     return engine
 

@@ -17,6 +17,9 @@ from orchestrator.storage import schema
 _NOTIFICATION: Final = tuple(field.name for field in dataclasses.fields(Notification))
 _FINDING: Final = tuple(field.name for field in dataclasses.fields(Finding))
 
+AnyRow = sa.Row[*tuple[Any, ...]]
+"""A row of whatever columns."""
+
 _n = schema.notification.c
 _e = schema.event.c
 
@@ -70,14 +73,16 @@ def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
         "media_type": arrival.media_type,
         "received": arrival.received,
         "notification": to_json({name: getattr(notification, name) for name in _NOTIFICATION}),
-        "warnings": to_json([{name: getattr(found, name) for name in _FINDING} for found in arrival.warnings]),
+        "warnings": to_json(
+            [{name: getattr(found, name) for name in _FINDING} for found in arrival.warnings]
+        ),
         "state": NotificationState.RECEIVED,
         "attempts": 0,
         "fence": 0,
     }
 
 
-def stored(row: sa.Row[Any]) -> Stored:
+def stored(row: AnyRow) -> Stored:
     """Return a notification from its `STORED` columns."""
     return Stored(
         key=row.key,
@@ -95,7 +100,7 @@ def stored(row: sa.Row[Any]) -> Stored:
     )
 
 
-def claimed(row: sa.Row[Any], *, owner: str, until: int) -> Claimed:
+def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
     """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
     return Claimed(
         lease=Lease(key=str(row.key), owner=owner, fence=row.fence + 1, until=until),
@@ -124,7 +129,7 @@ def from_event(event: LifecycleEvent) -> dict[str, object]:
     }
 
 
-def event(row: sa.Row[Any], *, public_url: str) -> LifecycleEvent:
+def event(row: AnyRow, *, public_url: str) -> LifecycleEvent:
     """Return an event from its `EVENT` columns."""
     return LifecycleEvent(
         sequence=row.sequence,
@@ -145,13 +150,9 @@ def event_iri(public_url: str, sequence: int) -> str:
     return f"{public_url}/log/e/{sequence}"
 
 
-def delivery(row: sa.Row[Any], lease: Lease | None = None) -> Delivery:
-    """Return a delivery from all its columns; under `lease` when it was claimed just after reading."""
-    if lease is None and row.owner is not None:
-        lease = Lease(key=row.id, owner=row.owner, fence=row.fence, until=row.lease_until)
-        attempts = row.attempts
-    else:
-        attempts = row.attempts + (lease is not None)
+def delivery(row: AnyRow) -> Delivery:
+    """Return a delivery from all its columns."""
+    held = row.owner is not None
     return Delivery(
         id=row.id,
         event=row.event,
@@ -159,7 +160,7 @@ def delivery(row: sa.Row[Any], lease: Lease | None = None) -> Delivery:
         policies=tuple(json.loads(row.policies)),
         state=DeliveryState(row.state),
         reason=row.reason,
-        attempts=attempts,
+        attempts=row.attempts,
         next_at=row.next_at,
         inbox=row.inbox,
         body=row.body,
@@ -167,15 +168,22 @@ def delivery(row: sa.Row[Any], lease: Lease | None = None) -> Delivery:
         status=row.status,
         created=row.created,
         finished=row.finished,
-        lease=lease,
+        lease=Lease(key=row.id, owner=row.owner, fence=row.fence, until=row.lease_until) if held else None,
     )
+
+
+def claimed_delivery(row: AnyRow, *, owner: str, until: int) -> Delivery:
+    """Return a delivery from all its columns, read just before `owner` took it."""
+    lease = Lease(key=row.id, owner=owner, fence=row.fence + 1, until=until)
+    return dataclasses.replace(delivery(row), attempts=row.attempts + 1, lease=lease)
 
 
 def _notification(text: str) -> Notification:
-    members = _known(json.loads(text), _NOTIFICATION)
-    return Notification(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
-    )
+    members: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in _known(json.loads(text), _NOTIFICATION).items()
+    }
+    return Notification(**members)
 
 
 def _known(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

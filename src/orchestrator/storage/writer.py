@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -17,7 +17,11 @@ from orchestrator.storage import engine as engines
 Change = Literal["notification", "event", "delivery"]
 """What a commit has changed."""
 
+_A = TypeVar("_A")
+_R = TypeVar("_R")
+
 _LARGEST_GROUP: Final = 128
+"""Works per transaction: bounds how long the first of them waits for the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +33,12 @@ class Transaction:
     """For the listeners, who hear of it after the commit."""
 
 
-type_GroupWork = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
+_GroupWork = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    work: type_GroupWork
+    work: _GroupWork
     item: Any
     future: "asyncio.Future[Any]"
 
@@ -63,19 +67,19 @@ class Writer:
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
-    async def write[R](self, work: Callable[[Transaction], R]) -> R:
+    async def write(self, work: Callable[[Transaction], _R]) -> _R:
         """Run `work` and return its result once that is committed. Raises `StorageError`."""
-        result: R = await self._submit(_each, work)
+        result: _R = await self._submit(_each, work)
         return result
 
-    async def write_grouped[A, R](
-        self, work: Callable[[Transaction, Sequence[A]], Sequence[R | OrchestratorError]], item: A
-    ) -> R:
+    async def write_grouped(
+        self, work: Callable[[Transaction, Sequence[_A]], Sequence[_R | OrchestratorError]], item: _A
+    ) -> _R:
         """Run `work` over `item` and all other items that wait for the same work; return its result.
 
         `work` returns one result per item, in order; an `OrchestratorError` among them is raised here.
         """
-        result: R = await self._submit(work, item)
+        result: _R = await self._submit(work, item)
         return result
 
     async def close(self) -> None:
@@ -84,7 +88,7 @@ class Writer:
             self._closed = True
         await asyncio.to_thread(self._stop)
 
-    def _submit(self, work: type_GroupWork, item: object) -> "asyncio.Future[Any]":
+    def _submit(self, work: _GroupWork, item: object) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
         request = _Request(work=work, item=item, future=loop.create_future())
         with self._lock:
@@ -126,12 +130,14 @@ class Writer:
                 return [error], set()
         # One of them broke the rest: taken one by one, it hurts only itself.
         alone = [self._run([request]) for request in group]
-        return [result for results, _ in alone for result in results], set().union(*(found for _, found in alone))
+        return [result for results, _ in alone for result in results], set().union(
+            *(found for _, found in alone)
+        )
 
     def _commit(self, group: Sequence[_Request]) -> tuple[list[Any], set[Change]]:
         if self._connection is None:
             self._connection = self._engine.connect()
-        by_work: dict[type_GroupWork, list[int]] = {}
+        by_work: dict[_GroupWork, list[int]] = {}
         for place, request in enumerate(group):
             by_work.setdefault(request.work, []).append(place)
         results: list[Any] = [None] * len(group)

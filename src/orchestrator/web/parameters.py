@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from multidict import MultiMapping
+from aiohttp import web
 
 from orchestrator.core.errors import BadRequest
 from orchestrator.core.event import CONTEXT
@@ -16,8 +16,9 @@ _MAX_IRI: Final = 2_048
 _SHOWN: Final = 80
 
 
-def read(query: MultiMapping[str], allowed: Collection[str]) -> dict[str, str]:
-    """Return the parameters of `query`, each given once and each known. Raises `BadRequest`."""
+def read(request: web.BaseRequest, allowed: Collection[str]) -> dict[str, str]:
+    """Return the query's parameters, each given once and each in `allowed`. Raises `BadRequest`."""
+    query = request.query
     for name in dict.fromkeys(query):
         if name not in allowed:
             known = ", ".join(sorted(allowed)) or "none"

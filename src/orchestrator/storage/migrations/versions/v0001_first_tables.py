@@ -1,7 +1,5 @@
 """The first tables: inboxes, event log, deliveries, journal."""
 
-from collections.abc import Callable
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,9 +13,12 @@ _BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """Make the tables, and the head of log 1."""
-    steps: tuple[Callable[[], None], ...] = (_log_head, _event, _event_type, _notification, _delivery, _journal)
-    for step in steps:
-        step()
+    _log_head()
+    _event()
+    _event_type()
+    _notification()
+    _delivery()
+    _journal()
 
 
 def _log_head() -> None:
@@ -64,7 +65,9 @@ def _event_type() -> None:
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("log", "type", "sequence", name="event_type_key"),
-        sa.ForeignKeyConstraint(["log", "sequence"], ["event.log", "event.sequence"], name="event_type_event"),
+        sa.ForeignKeyConstraint(
+            ["log", "sequence"], ["event.log", "event.sequence"], name="event_type_event"
+        ),
         sqlite_with_rowid=False,
     )
 
@@ -96,7 +99,8 @@ def _notification() -> None:
         sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
         sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="notification_event"),
         sa.CheckConstraint(
-            "state IN ('RECEIVED', 'RETRY', 'PROCESSED', 'IGNORED', 'PARKED', 'DEAD')", name="notification_state"
+            "state IN ('RECEIVED', 'RETRY', 'PROCESSED', 'IGNORED', 'PARKED', 'DEAD')",
+            name="notification_state",
         ),
         sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="notification_retry"),
         sqlite_autoincrement=True,
@@ -131,7 +135,9 @@ def _delivery() -> None:
         sa.CheckConstraint(
             "state IN ('PENDING', 'RETRYING', 'DELIVERED', 'DEAD', 'CANCELLED')", name="delivery_state"
         ),
-        sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
+        sa.CheckConstraint(
+            "state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"
+        ),
     )
     op.create_index("delivery_by_state", "delivery", ["log", "state", "event", "target"])
     columns = ["log", "next_at", "event", "target"]

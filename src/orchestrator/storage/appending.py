@@ -1,0 +1,119 @@
+"""Appending to the log: numbers without gaps, times that increase strictly, deliveries in the same breath."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from orchestrator.core import event as events
+from orchestrator.core.delivery import DeliveryState, delivery_id
+from orchestrator.core.event import Draft, LifecycleEvent
+from orchestrator.ports import Plan
+from orchestrator.storage import rows, schema
+from orchestrator.storage.schema import LOG
+from orchestrator.storage.writer import Transaction
+
+_head = schema.log_head.c
+_event = schema.event.c
+
+# Locked before anything is looked up: of two who append the same activity, the second sees the first's.
+_HEAD: Final = sa.select(_head.sequence, _head.created).where(_head.log == LOG).with_for_update()
+_KNOWN: Final = sa.select(_event.sender, _event.activity).where(
+    _event.log == LOG, _event.activity.in_(bindparam("activities", expanding=True))
+)
+_ADD_EVENTS: Final = sa.insert(schema.event)
+_ADD_TYPES: Final = sa.insert(schema.event_type)
+_ADD_DELIVERIES: Final = sa.insert(schema.delivery)
+_ADVANCE: Final = sa.update(schema.log_head).where(_head.log == LOG)
+
+
+class Appending:
+    """The events that one transaction appends: collected with `append`, then `write`, then `advance`."""
+
+    def __init__(self, transaction: Transaction, *, public_url: str, drafts: Iterable[Draft]) -> None:
+        """Take hold of the log's end, and look up which of `drafts` are in the log already."""
+        self._transaction = transaction
+        self._public_url = public_url
+        self._rows: list[dict[str, object]] = []
+        self._types: list[dict[str, object]] = []
+        self._deliveries: list[dict[str, object]] = []
+        self._known: set[tuple[str, str]] = set()
+        activities = sorted({draft.activity for draft in drafts})
+        if activities:
+            connection = transaction.connection
+            self._sequence, self._created = connection.execute(_HEAD).one()
+            self._known.update(
+                (row.sender, row.activity) for row in connection.execute(_KNOWN, {"activities": activities})
+            )
+
+    def has(self, draft: Draft) -> bool:
+        """Whether the log tells of `draft`'s activity already."""
+        return (draft.sender, draft.activity) in self._known
+
+    def append(self, draft: Draft, plans: Sequence[Plan], *, now: int) -> LifecycleEvent | None:
+        """Give `draft` the next number and time; None when the time would lead `now` too far."""
+        created = events.next_time(self._created, now)
+        if created is None:
+            return None
+        event = events.seal(draft, sequence=self._sequence + 1, created=created, public_url=self._public_url)
+        self._rows.append(_row(draft, event))
+        self._types += [
+            {"log": LOG, "type": name, "sequence": event.sequence} for name in dict.fromkeys(event.types)
+        ]
+        self._deliveries += _deliveries(event, plans)
+        self._known.add((draft.sender, draft.activity))
+        self._sequence, self._created = event.sequence, created
+        return event
+
+    def write(self) -> None:
+        """Write what was collected, but for the log's end."""
+        for statement, values in (
+            (_ADD_EVENTS, self._rows),
+            (_ADD_TYPES, self._types),
+            (_ADD_DELIVERIES, self._deliveries),
+        ):
+            if values:
+                self._transaction.connection.execute(statement, values)
+
+    def advance(self) -> None:
+        """Move the log's end: the last statement of the transaction."""
+        if self._rows:
+            self._transaction.connection.execute(
+                _ADVANCE, {"sequence": self._sequence, "created": self._created}
+            )
+            self._transaction.changed.add("event")
+        if self._deliveries:
+            self._transaction.changed.add("delivery")
+
+
+def _row(draft: Draft, event: LifecycleEvent) -> dict[str, object]:
+    return {
+        **rows.from_event(event),
+        "received": draft.received,
+        "artefact_id": None if draft.artefact is None else events.artefact_id(draft.artefact),
+        "actor": draft.actor,
+        "in_reply_to": draft.in_reply_to,
+    }
+
+
+def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, object]]:
+    """Return one row per target, with the policies of all plans for it."""
+    policies: dict[str, set[str]] = {}
+    for plan in plans:
+        policies.setdefault(plan.target, set()).update(plan.policies)
+    return [
+        {
+            "id": delivery_id(event.iri, target),
+            "log": LOG,
+            "event": event.sequence,
+            "target": target,
+            "policies": rows.to_json(sorted(asked)),
+            "state": DeliveryState.PENDING,
+            "attempts": 0,
+            "next_at": event.created,
+            "created": event.created,
+            "fence": 0,
+        }
+        for target, asked in policies.items()
+    ]

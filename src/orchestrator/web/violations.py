@@ -1,0 +1,69 @@
+"""Findings as strangers read them: JSON with pointers, or the SHACL report graph."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.finding import Finding
+from orchestrator.core.rdf import Graph, serialise
+from orchestrator.core.shacl import report_graph
+
+GRAPHS: Final = (v.TURTLE, v.JSON_LD)
+"""Media types of a report graph."""
+
+
+def clean(text: str) -> str:
+    """Return `text` without what could break a line, a terminal or an encoder (threat T16)."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def as_json(finding: Finding) -> dict[str, object]:
+    """Return one finding as a member of `violations`; what is not known is left out."""
+    members = {
+        "pointer": finding.pointer,
+        "term": finding.term,
+        "path": finding.path,
+        "value": finding.value,
+        "severity": finding.severity,
+        "rule": finding.rule,
+        "message": finding.message,
+        "spec": finding.spec,
+    }
+    return {key: _cleaned(value) for key, value in members.items() if value is not None}
+
+
+def as_graph(findings: Sequence[Finding], media_type: str) -> bytes:
+    """Return the SHACL validation report (SHACL section 3.6) as Turtle or JSON-LD.
+
+    It conforms when the notification is accepted: warnings are reported and refuse nothing.
+    """
+    conforms = not any(finding.refuses for finding in findings)
+    return serialise_graph(report_graph(map(_printable, findings), conforms=conforms), media_type)
+
+
+def serialise_graph(graph: Graph, media_type: str) -> bytes:
+    """Return `graph` as Turtle, N-Quads or JSON-LD; nothing is fetched for any of them."""
+    if media_type == v.JSON_LD:
+        return graph.serialize(format="json-ld", encoding="utf-8", auto_compact=True)
+    return serialise(graph, media_type)
+
+
+def dump(members: Mapping[str, object] | Iterable[Any]) -> bytes:
+    """Return JSON for people with curl as much as for programs."""
+    return json.dumps(members, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def _printable(finding: Finding) -> Finding:
+    value = finding.value
+    return replace(
+        finding,
+        message=clean(finding.message),
+        pointer=clean(finding.pointer),
+        value=clean(value) if isinstance(value, str) else value,
+    )
+
+
+def _cleaned(value: object) -> object:
+    return clean(value) if isinstance(value, str) else value
