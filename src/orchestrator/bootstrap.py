@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,13 +176,17 @@ async def running(settings: Settings, bound: socket.socket | None = None) -> Asy
         _log.info("stopping")
 
 
-async def run_until_stopped(settings: Settings, bound: socket.socket | None = None) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def run_until_stopped(
+    settings: Settings, bound: socket.socket | None = None, ready: Callable[[Running], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once, when it can be asked."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with running(settings, bound):
+    async with running(settings, bound) as service:
+        if ready is not None:
+            ready(service)
         await stop.wait()
 
 

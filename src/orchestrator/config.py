@@ -20,9 +20,13 @@ _PREFIX: Final = "ORCHESTRATOR_"
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def _setting(key: str, default: object, doc: str, *, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+def _setting(
+    key: str, default: object, doc: str, *, secret: bool = False, choices: tuple[str, ...] = ()
+) -> Any:  # noqa: ANN401
+    # A factory, because before Python 3.12 dataclasses take a mapping proxy for something mutable.
     return field(
-        default=default, metadata={"key": key, "doc": doc, "secret": secret, "choices": choices}
+        default_factory=lambda: default,
+        metadata={"key": key, "default": default, "doc": doc, "secret": secret, "choices": choices},
     )
 
 
@@ -210,7 +214,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, object]
 
 def _convert(item: Field[Any], raw: object, label: str) -> object:
     """Return `raw` as the type of the setting's default; text comes from the environment and flags."""
-    default, key = item.default, item.metadata["key"]
+    default, key = item.metadata["default"], item.metadata["key"]
     wrong = ConfigurationError(f"{label}: {key} must be {_kind(default)}, not {raw!r}")
     if item.metadata["secret"]:
         wrong = ConfigurationError(f"{label}: {key} must be {_kind(default)}")

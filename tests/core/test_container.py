@@ -1,9 +1,12 @@
 """Inboxes and listings in every form that pods and repositories answer with."""
 
 import json
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import container
@@ -228,3 +231,41 @@ def test_contexts_are_left_out_wherever_they_hide() -> None:
         {**scoped, "b": {"@context": {"@import": "file:///etc/passwd"}}, "http://x.example/p": {}}
     )
     assert set(document.left_out) == {"https://in.example/", "../x", "file:///etc/passwd"}
+
+
+NAMES = """
+@context @id @type @graph @list @set @reverse @included @value @import @base @vocab @container @nest @language
+id a inbox contains ldp:contains http://www.w3.org/ns/ldp#inbox
+"""
+KEYS = st.sampled_from(NAMES.split())
+VALUES = st.sampled_from(
+    [None, True, 1, "", "1", "#x", "@id", "http://www.w3.org/ns/ldp", LDP, "https://x.example/"]
+)
+ANYTHING = st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=20)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(KEYS, ANYTHING) | st.lists(ANYTHING))
+def test_any_json_is_read_or_refused(document: object) -> None:
+    try:
+        told = read(document)
+    except AnswerRefused:
+        return
+    for found in (container.members(told, INBOX), container.inboxes(told, INBOX), container.next_pages(told)):
+        assert all(url.startswith("http") for url in found)
+
+
+@settings(deadline=None)
+@given(st.binary() | st.text("<>[]();,.:@\"'_ aI1\n#").map(str.encode))
+def test_any_turtle_is_read_or_refused(body: bytes) -> None:
+    try:
+        container.read(body, "text/turtle", INBOX, CONTEXTS)
+    except AnswerRefused:
+        return
+
+
+def test_a_listing_of_ten_thousand_members_is_read_in_seconds() -> None:
+    listing = {"@context": "http://www.w3.org/ns/ldp", "@id": "", "contains": [str(n) for n in range(10_000)]}
+    started = time.process_time()
+    assert len(container.members(read(listing), INBOX)) == 10_000
+    assert time.process_time() - started < 5

@@ -1,6 +1,8 @@
 """Link headers as real peers write them, and Retry-After."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.core import links
 from orchestrator.core.vocabulary import INBOX
@@ -103,3 +105,10 @@ def test_a_hostile_header_is_read_in_no_time(piece: str) -> None:
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert links.retry_after(value, NOON) == seconds
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='<>;,="\\ arelnxtho:/#[]?') | st.text())
+def test_any_header_is_read(header: str) -> None:
+    for url in links.find([header, f"<a>; rel={header}"], "next", BASE):
+        assert url

@@ -20,6 +20,9 @@ _FINDING: Final = tuple(field.name for field in dataclasses.fields(Finding))
 AnyRow = sa.Row[*tuple[Any, ...]]
 """A row of whatever columns."""
 
+# Made once: `json.dumps` with options of its own builds an encoder for every call.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
 _n = schema.notification.c
 _e = schema.event.c
 
@@ -56,7 +59,7 @@ EVENT: Final = (
 
 def to_json(value: object) -> str:
     """Return `value` as compact JSON text; what JSON cannot hold is written as its `str`."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _JSON.encode(value)
 
 
 def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.web.representation import parse_type
 from orchestrator.web.site import SITE
 
-ACCEPT_POST: Final = ", ".join((v.JSON_LD, v.ACTIVITY_JSON, v.JSON))
+ACCEPT_POST: Final = f"{v.JSON_LD}, {v.ACTIVITY_JSON}, {v.JSON}"
 """What an inbox takes (W3C LDN section 3.2; application/json is what PREreview and Kotahi send)."""
 _ACCEPTED: Final = frozenset((v.JSON_LD, v.ACTIVITY_JSON, v.JSON))
 _MAX_SHOWN: Final = 80
@@ -67,7 +67,8 @@ async def expect(request: web.Request) -> None:
     """
     announced = request.content_length
     fits = announced is None or announced <= request.app[SITE].limits.body
-    if fits and request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+    waits = request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue"
+    if fits and waits:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # The answer itself has not begun (as aiohttp's own handler does).
         request.writer.output_size = 0

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work (`docs/how-to/operate.md`)."""
+"""Whether the process lives, and whether it can do its work."""
 
 from aiohttp import web
 

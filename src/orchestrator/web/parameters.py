@@ -60,13 +60,16 @@ def activity_type(given: Mapping[str, str], name: str) -> str | None:
     terms.add(CONTEXT)
     full = terms.iri(text) if text.isprintable() and len(text) <= _MAX_IRI else ""
     if not text or text.startswith("@") or not is_absolute(full):
-        raise BadRequest(f"The parameter “{name}” must be a type such as Announce, coar-notify:ReviewAction or an IRI.")
+        raise BadRequest(f"The parameter “{name}” must be Announce, coar-notify:ReviewAction, or an IRI.")
     return full
 
 
-def flag(given: Mapping[str, str], name: str) -> bool:
-    """Return the parameter `name` as true or false; false where it is not given. Raises `BadRequest`."""
-    text = given.get(name, "false")
-    if text not in ("true", "false"):
+def flag(request: web.BaseRequest, name: str) -> bool:
+    """Return the query's parameter `name` as true or false; false where it is not given.
+
+    Others are passed over: an inbox's URL may carry a query of its own. Raises `BadRequest`.
+    """
+    values = request.query.getall(name, ["false"])
+    if values not in (["true"], ["false"]):
         raise BadRequest(f"The parameter “{name}” must be true or false.")
-    return text == "true"
+    return values == ["true"]

@@ -26,7 +26,7 @@ from orchestrator.web import texts
 from orchestrator.web.body import ACCEPT_POST
 from orchestrator.web.rendering import RENDERER
 from orchestrator.web.representation import accept_of, names, negotiate
-from orchestrator.web.site import SITE
+from orchestrator.web.site import SITE, Site
 from orchestrator.web.violations import GRAPHS, as_graph, as_json, clean, dump
 
 _log = logging.getLogger(__name__)
@@ -77,17 +77,22 @@ def kinds(root: type[OrchestratorError] = OrchestratorError) -> Iterator[type[Or
 
 async def answer(request: web.Request, error: OrchestratorError) -> web.Response:
     """Return `error` as its response: problem+json, or the SHACL report for those who name RDF."""
-    slug = error.slug if error.slug in STATUSES else OrchestratorError.slug
-    status = STATUSES[slug]
+    status = STATUSES[_public(error)]
     if status >= _SERVER_ERROR and not isinstance(error, Overloaded):
         _log.error("request_failed route=%s problem=%s", route_of(request), error.slug, exc_info=error)
     headers = _headers(request, error, status)
     graph = await _graph(request, error)
-    media_type, body = graph or (v.PROBLEM_JSON, dump(_members(request, error, slug)))
+    media_type, body = graph or (v.PROBLEM_JSON, dump(_members(request.app[SITE], error)))
     response = web.Response(body=body, status=status, headers={**headers, "Content-Type": media_type})
     if status in _NOT_REUSABLE:
         response.force_close()
     return response
+
+
+def outside(site: Site, error: OrchestratorError) -> web.Response:
+    """Return `error` as an answer to what is no request, or to a fault that the caller has logged."""
+    headers = {"Content-Type": v.PROBLEM_JSON, "Cache-Control": "no-store"}
+    return web.Response(body=dump(_members(site, error)), status=STATUSES[error.slug], headers=headers)
 
 
 def from_http(error: web.HTTPException) -> OrchestratorError:
@@ -104,15 +109,16 @@ def route_of(request: web.Request) -> str:
     return resource.canonical if resource is not None else "none"
 
 
-def _members(request: web.Request, error: OrchestratorError, slug: str) -> dict[str, object]:
+def _members(site: Site, error: OrchestratorError) -> dict[str, object]:
     """Return the members of the problem (RFC 9457, section 3.1)."""
+    slug = _public(error)
     status = STATUSES[slug]
     kind = type(error) if error.slug == slug else OrchestratorError
     title = _title(kind)
     # What an adapter says about our insides stays inside.
     detail = title if status >= _SERVER_ERROR else clean(error.message)
     members: dict[str, object] = {
-        "type": request.app[SITE].url(f"/problems/{slug}"),
+        "type": site.url(f"/problems/{slug}"),
         "title": title,
         "status": status,
         "detail": detail,
@@ -120,6 +126,11 @@ def _members(request: web.Request, error: OrchestratorError, slug: str) -> dict[
     if isinstance(error, ScreeningRefused):
         members["violations"] = [as_json(finding) for finding in error.findings]
     return members
+
+
+def _public(error: OrchestratorError) -> str:
+    """Return the slug under which strangers hear of `error`."""
+    return error.slug if error.slug in STATUSES else OrchestratorError.slug
 
 
 def _title(kind: type[OrchestratorError]) -> str:

@@ -42,8 +42,8 @@ def parse_type(text: str) -> MediaType:
     """Return the media type of a Content-Type header, lower case and without quotes."""
     name, *rest = text.split(";")
     pairs = (part.partition("=") for part in rest)
-    parameters = frozenset((key.strip().lower(), value.strip().strip('"')) for key, equals, value in pairs if equals)
-    return MediaType(name.strip().lower(), parameters)
+    parameters = {(key.strip().lower(), value.strip().strip('"')) for key, equals, value in pairs if equals}
+    return MediaType(name.strip().lower(), frozenset(parameters))
 
 
 def accept_of(request: web.BaseRequest) -> str | None:

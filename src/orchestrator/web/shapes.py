@@ -18,9 +18,15 @@ async def shape(request: web.Request) -> web.Response:
 
 async def policies(request: web.Request) -> web.Response:
     """Answer with the list of policies."""
-    return await texts.index(request, "/policies/", "Policies", request.app[SITE].policies)
+    return await texts.index(request, "/policies/", "Policies", _in_force(request))
 
 
 async def policy(request: web.Request) -> web.Response:
     """Answer with one policy, as Turtle."""
-    return texts.turtle(request, request.app[SITE].policies.get(request.match_info["name"]))
+    return texts.turtle(request, _in_force(request).get(request.match_info["name"]))
+
+
+def _in_force(request: web.Request) -> dict[str, str]:
+    """Return the policies' Turtle by the names that their URLs have."""
+    files = request.app[SITE].policies()
+    return {name.removesuffix(".ttl"): text for name, text in files.items()}

@@ -6,22 +6,13 @@ from typing import Final, Literal
 
 from aiohttp import web
 
+from orchestrator.core.announcement import Identity
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.ports import Clock, Ledger, Reader, Screener
 
 INBOX: Final = "inbox"
 """Path name of the main inbox, as storage knows it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who we are."""
-
-    id: str
-    """Our IRI."""
-    name: str
-    """For people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +39,8 @@ class Site:
     """Seconds in which a whole body must have come."""
     shapes: Mapping[str, str]
     """Turtle by slug."""
-    policies: Mapping[str, str]
-    """Turtle by name."""
+    policies: Callable[[], Mapping[str, str]]
+    """What returns the policies in force: Turtle by file name."""
     problems: Mapping[str, str]
     """Markdown by slug."""
     page_size: int = 250

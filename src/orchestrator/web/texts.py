@@ -8,7 +8,7 @@ from aiohttp import web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotFound
-from orchestrator.web import html
+from orchestrator.web import pages
 from orchestrator.web.rendering import RENDERER, convert
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -43,7 +43,7 @@ async def index(request: web.Request, path: str, title: str, names: Iterable[str
         return not_modified(headers)
     if chosen == v.HTML:
         targets = [(member, member.removeprefix(url)) for member in members]
-        return respond(html.page(title, f"<h1>{title}</h1>\n{html.links(targets)}"), chosen, headers)
+        return respond(pages.page(title, f"<h1>{title}</h1>\n{pages.links(targets)}"), chosen, headers)
     listing = {"@context": _CONTEXT, "id": url, "type": "ldp:BasicContainer", "contains": members}
     return await linked(request, json.dumps(listing).encode(), chosen, headers)
 
@@ -78,5 +78,5 @@ def _plain(request: web.Request, text: str | None, offers: tuple[str, ...]) -> w
         return not_modified(headers)
     if chosen == v.HTML:
         title = text.partition("\n")[0].lstrip("# ")
-        return respond(html.page(title, html.from_markdown(text)), chosen, headers)
+        return respond(pages.page(title, pages.from_markdown(text)), chosen, headers)
     return respond(text, chosen, headers)

@@ -1,0 +1,164 @@
+"""`orchestrator inbox`: what came in, and what became of it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orchestrator.cli.commands import Command
+from orchestrator.cli.options import (
+    INBOX,
+    config_option,
+    json_option,
+    limit_option,
+    load_settings,
+    open_database,
+)
+from orchestrator.cli.output import plain, say, show, table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from orchestrator.config import Settings
+    from orchestrator.ports import Reader, Stored
+
+_STATES: Final = ("RECEIVED", "RETRY", "PROCESSED", "IGNORED", "PARKED", "DEAD")
+
+
+@click.group
+def inbox() -> None:
+    """Look into the inbox of the local database."""
+
+
+@inbox.command(
+    "list",
+    cls=Command,
+    examples=(
+        "orchestrator inbox list --state IGNORED",
+        "orchestrator inbox list --json --limit 1000",
+    ),
+)
+@click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Only those in this state.")
+@limit_option(50)
+@config_option
+@json_option
+def list_(*, state: str | None, limit: int, config: Path | None, is_json: bool) -> None:
+    """List the latest notifications, the newest last."""
+    settings = load_settings(config).settings
+    import asyncio
+
+    found = asyncio.run(_list(settings, state.upper() if state else None, limit))
+    if is_json:
+        show([_members(stored, settings.base) for stored in found])
+    elif found:
+        table(_row(stored) for stored in found)
+    else:
+        say("No notification is there." if state is None else f"No notification is {state.upper()}.")
+
+
+@inbox.command(
+    "show",
+    cls=Command,
+    examples=(
+        "orchestrator inbox show 0b7d1c52",
+        "orchestrator inbox show 0b7d1c52 --raw > notification.json",
+    ),
+)
+@click.argument("token")
+@config_option
+@json_option
+@click.option("--raw", "is_raw", is_flag=True, help="Print the bytes received and nothing else.")
+def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> None:
+    """Show one notification: state, reason, warnings, event, and the text received.
+
+    TOKEN is the last part of its URL; the URL itself will do.
+    """
+    settings = load_settings(config).settings
+    import asyncio
+
+    stored = asyncio.run(_show(settings, token.rstrip("/").rpartition("/")[2]))
+    if is_raw:
+        sys.stdout.buffer.write(stored.body)
+        return
+    members = _members(stored, settings.base)
+    if is_json:
+        show({**members, "body": stored.body.decode("utf-8", "replace")})
+        return
+    warnings = members.pop("warnings")
+    table((name, value) for name, value in members.items() if value is not None)
+    for finding in stored.warnings:
+        click.echo(f"warning  {plain(finding.pointer or '/')}: {plain(finding.message)}")
+    if not warnings:
+        click.echo("no warnings")
+    click.echo()
+    for line in stored.body.decode("utf-8", "replace").splitlines():
+        click.echo(plain(line))
+
+
+async def _list(settings: "Settings", state: str | None, limit: int) -> "Sequence[Stored]":
+    async with open_database(settings) as store:
+        return await latest(store.reader, state, limit)
+
+
+async def latest(reader: "Reader", state: str | None, limit: int) -> "Sequence[Stored]":
+    """Return the last `limit` notifications in `state`, in order of arrival.
+
+    The port reads forward only, so this steps back in growing strides until there are enough.
+    """
+    start = await reader.latest(INBOX)
+    stride = 2 * limit
+    while True:
+        start = max(0, start - stride)
+        found = [stored async for stored in _from(reader, start) if state in (None, stored.state.value)]
+        if len(found) >= limit or start == 0:
+            return found[-limit:]
+        stride *= 4
+
+
+async def _from(reader: "Reader", after: int) -> "AsyncIterator[Stored]":
+    while page := await reader.listing(INBOX, after=after):
+        for stored in page:
+            yield stored
+        after = page[-1].key
+
+
+async def _show(settings: "Settings", token: str) -> "Stored":
+    from orchestrator.core.errors import NotFound
+
+    async with open_database(settings) as store:
+        stored = await store.reader.notification(INBOX, token)
+    if stored is None:
+        raise NotFound(f"There is no notification {token} in the inbox.")
+    return stored
+
+
+def _row(stored: "Stored") -> list[object]:
+    from orchestrator.core.event import stamp
+
+    notification = stored.notification
+    what = notification.pattern or " ".join(name.rpartition("#")[2] for name in notification.types)
+    event = f"event {stored.event}" if stored.event else "-"
+    state = f"{stored.state}{f' ({stored.reason})' if stored.reason else ''}"
+    return [stored.token, stamp(stored.received), state, event, what, notification.sender or notification.id]
+
+
+def _members(stored: "Stored", base: str) -> dict[str, object]:
+    from orchestrator.core.event import stamp
+    from orchestrator.web.violations import as_json
+
+    notification = stored.notification
+    return {
+        "token": stored.token,
+        "url": f"{base}/inbox/{stored.token}",
+        "id": notification.id,
+        "pattern": notification.pattern,
+        "sender": notification.sender or None,
+        "received": stamp(stored.received),
+        "mediaType": stored.media_type,
+        "state": stored.state.value,
+        "reason": stored.reason,
+        "attempts": stored.attempts,
+        "event": f"{base}/log/e/{stored.event}" if stored.event else None,
+        "warnings": [as_json(finding) for finding in stored.warnings],
+    }

@@ -1,0 +1,127 @@
+"""The inbox: an LDN receiver (W3C LDN, sections 3.2 and 3.3)."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.screening import Screening
+from orchestrator.pipeline.receive import receive
+from orchestrator.ports import Stored
+from orchestrator.web import parameters
+from orchestrator.web.body import posted_type, read_body
+from orchestrator.web.rendering import RENDERER
+from orchestrator.web.representation import (
+    AS_JSON_LD,
+    PRIVATE,
+    REVALIDATE,
+    accept_of,
+    cache_headers,
+    entity_tag,
+    is_unchanged,
+    link,
+    negotiate,
+    not_modified,
+    respond,
+)
+from orchestrator.web.security import require_reader
+from orchestrator.web.site import INBOX, SITE, Site
+from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
+
+PATH: Final = "/inbox/"
+
+
+async def post(request: web.Request) -> web.Response:
+    """Take a notification: 201 once it is kept, and the first receipt again for the same content.
+
+    Never 200 or 202: the reference client takes the one for a failure, and nothing is done later that
+    could still refuse.
+    """
+    site = request.app[SITE]
+    rehearses = parameters.flag(request, "dry-run")
+    media_type = posted_type(request)
+    body = await read_body(request, limit=site.limits.body, timeout=site.body_timeout)
+    if rehearses:
+        return await _rehearse(request, await site.screener.screen(body))
+    received = await receive(
+        body,
+        inbox=INBOX,
+        media_type=media_type,
+        screener=site.screener,
+        ledger=site.ledger,
+        clock=site.clock,
+    )
+    location = site.url(PATH + received.receipt.token)
+    headers = {"Location": location}
+    if received.warnings:
+        headers["Link"] = link(f"{location}/report", "describedby")
+    return web.Response(status=201, headers=headers)
+
+
+async def _rehearse(request: web.Request, screening: Screening) -> web.Response:
+    """Answer what a POST would have been told; nothing is stored."""
+    chosen = negotiate(accept_of(request), (v.JSON, *GRAPHS))
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    if chosen in GRAPHS:
+        body = await request.app[RENDERER].run(as_graph, screening.findings, chosen)
+        return respond(body, chosen, headers)
+    notification = screening.notification
+    report = {
+        "accepted": screening.accepted,
+        "pattern": notification.pattern if notification else None,
+        "refusal": screening.refusal,
+        "violations": [as_json(finding) for finding in screening.findings],
+    }
+    return respond(dump(report), chosen, headers)
+
+
+async def show(request: web.Request) -> web.Response:
+    """Answer with the listing; a reader who has it already costs one look-up, not a list."""
+    site = request.app[SITE]
+    require_reader(request, site)
+    given = parameters.read(request, ("after",))
+    after = parameters.integer(given, "after", low=0, high=parameters.LARGEST, default=0)
+    chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE))
+    latest = await site.reader.latest(INBOX)
+    headers = reader_headers(site, entity_tag(chosen, site.url(PATH), latest, after, site.listing_size))
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    kept = await site.reader.listing(INBOX, after=after, limit=site.listing_size)
+    if len(kept) >= site.listing_size and kept[-1].key < latest:
+        headers["Link"] = link(f"{site.url(PATH)}?after={kept[-1].key}", "next")
+    render = _turtle if chosen == v.TURTLE else _json_ld
+    return respond(render(site.url(PATH), kept), chosen, headers)
+
+
+def reader_headers(site: Site, tag: str) -> dict[str, str]:
+    """Return the cache headers of what may be private."""
+    if site.inbox_read == "public":
+        return cache_headers(tag, REVALIDATE)
+    return cache_headers(tag, PRIVATE, vary="Accept, Authorization")
+
+
+def _json_ld(inbox: str, kept: Sequence[Stored]) -> str:
+    """Return the listing as LDN's own example writes it (section 3.3.2): consumers read it as plain JSON."""
+    return json.dumps(
+        {
+            "@context": v.LDP_CONTEXT,
+            "@id": inbox,
+            "@type": v.LDP + "BasicContainer",
+            "contains": [inbox + stored.token for stored in kept],
+        }
+    )
+
+
+def _turtle(inbox: str, kept: Sequence[Stored]) -> str:
+    members = ",\n        ".join(f"<{inbox}{stored.token}>" for stored in kept)
+    contains = f" ;\n    ldp:contains\n        {members}" if members else ""
+    return f"@prefix ldp: <{v.LDP}> .\n\n<{inbox}> a ldp:BasicContainer , ldp:Container{contains} .\n"
+
+
+async def slash(request: web.Request) -> web.Response:
+    """Send a reader of `/inbox` to the inbox's one URL, with what was asked."""
+    query = request.rel_url.raw_query_string
+    location = request.app[SITE].url(PATH) + (f"?{query}" if query else "")
+    return web.Response(status=308, headers={"Location": location})

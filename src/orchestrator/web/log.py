@@ -1,0 +1,178 @@
+"""The event log, for everyone to read: root, pages for life, filtered reads, single events."""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import BadRequest, NotFound
+from orchestrator.ports import Head, Query
+from orchestrator.web import collection, parameters
+from orchestrator.web.representation import (
+    AS_JSON_LD,
+    IMMUTABLE,
+    REVALIDATE,
+    accept_of,
+    cache_headers,
+    entity_tag,
+    is_unchanged,
+    link,
+    negotiate,
+    not_modified,
+)
+from orchestrator.web.site import SITE, Site
+from orchestrator.web.texts import linked
+
+PATH: Final = "/log"
+OFFERS: Final = (*AS_JSON_LD, v.N_QUADS)
+_PAGE: Final = ["OrderedCollectionPage", "ldp:BasicContainer"]
+_FILTERS: Final = ("since", "type", "artefact", "actor", "in-reply-to", "limit")
+_MAX_LIMIT: Final = 1_000
+_Headers = dict[str, str]
+
+
+async def show(request: web.Request) -> web.Response:
+    """Answer with the root, a page, or a filtered read, as the parameters say."""
+    given = parameters.read(request, ("page", *_FILTERS))
+    if "page" in given:
+        if len(given) > 1:
+            raise BadRequest("The parameter “page” goes alone: a page has the same members for everyone.")
+        return await _page(request, given)
+    if given:
+        return await _filtered(request, given)
+    return await _root(request)
+
+
+async def _root(request: web.Request) -> web.Response:
+    site = request.app[SITE]
+    chosen = negotiate(accept_of(request), OFFERS)
+    head = await site.reader.head()
+    url = site.url(PATH)
+    headers = cache_headers(entity_tag(chosen, url, head.sequence, site.page_size))
+    headers |= discovery(site)
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    ends = {"first": _page_url(site, 1), "last": _page_url(site, _last_page(site, head))}
+    headers["Link"] = ", ".join((*(link(to, rel) for rel, to in ends.items()), headers["Link"]))
+    root = collection.document(
+        {
+            "id": url,
+            "type": ["OrderedCollection", v.DAEN + "ArtefactLifecycleEventLog"],
+            "inbox": site.url("/inbox/"),
+            "totalItems": head.sequence,
+            **ends,
+        }
+    )
+    return await linked(request, root, chosen, headers)
+
+
+async def _page(request: web.Request, given: Mapping[str, str]) -> web.Response:
+    """Answer with page N: sequences (N-1)·size+1 to N·size, whenever it is read."""
+    site = request.app[SITE]
+    most = parameters.LARGEST // site.page_size
+    number = parameters.integer(given, "page", low=1, high=most, default=1)
+    chosen = negotiate(accept_of(request), OFFERS)
+    head = await site.reader.head()
+    last = _last_page(site, head)
+    if number > last:
+        raise NotFound(f"The log ends with page {last}.")
+    url, end = _page_url(site, number), number * site.page_size
+    closed = head.sequence >= end
+    open_headers = cache_headers(entity_tag(chosen, url, head.sequence, site.page_size))
+    if not closed and is_unchanged(request, open_headers):
+        return not_modified(open_headers)
+    links = {
+        "first": _page_url(site, 1),
+        "prev": _page_url(site, number - 1) if number > 1 else None,
+        "next": _page_url(site, number + 1) if number < last else None,
+        "last": _page_url(site, last),
+    }
+    # A page that is full must not change, so the log's present end is for headers only.
+    kept = {rel: to for rel, to in links.items() if rel != "last"}
+    events = await site.reader.events(Query(since=end - site.page_size, until=end, limit=site.page_size))
+    body = collection.page({"id": url, "type": _PAGE, "partOf": site.url(PATH), **kept}, events)
+    headers = cache_headers(entity_tag(chosen, body), IMMUTABLE) if closed else open_headers
+    if closed and is_unchanged(request, headers):
+        return not_modified(headers)
+    headers["Link"] = _links(links)
+    return await linked(request, body, chosen, headers)
+
+
+async def _filtered(request: web.Request, given: Mapping[str, str]) -> web.Response:
+    site = request.app[SITE]
+    artefact = parameters.iri(given, "artefact")
+    return await filtered(request, given, base=site.url(PATH), artefact=artefact)
+
+
+async def filtered(
+    request: web.Request, given: Mapping[str, str], *, base: str, artefact: str | None
+) -> web.Response:
+    """Answer with the events after `since` that match, and where to go on with the same filter."""
+    site = request.app[SITE]
+    query = Query(
+        since=parameters.integer(given, "since", low=0, high=parameters.LARGEST, default=0),
+        type=parameters.activity_type(given, "type"),
+        artefact=artefact,
+        actor=parameters.iri(given, "actor"),
+        in_reply_to=parameters.iri(given, "in-reply-to"),
+        limit=parameters.integer(given, "limit", low=1, high=_MAX_LIMIT, default=site.page_size),
+    )
+    chosen = negotiate(accept_of(request), OFFERS)
+    head = await site.reader.head()
+    url = f"{base}?{urlencode(given)}" if given else base
+    headers = cache_headers(entity_tag(chosen, url, query, head.sequence))
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    events = await site.reader.events(query)
+    following = None
+    # The end may be an empty page, which is cheaper than asking the log twice each time.
+    if len(events) >= query.limit and events[-1].sequence < head.sequence:
+        following = f"{base}?{urlencode({**given, 'since': events[-1].sequence})}"
+        headers["Link"] = link(following, "next")
+    part_of = base if given else None
+    body = collection.page({"id": url, "type": _PAGE, "partOf": part_of, "next": following}, events)
+    return await linked(request, body, chosen, headers)
+
+
+async def event(request: web.Request) -> web.Response:
+    """Answer with one event."""
+    site = request.app[SITE]
+    chosen = negotiate(accept_of(request), OFFERS)
+    found = await site.reader.event(int(request.match_info["sequence"]))
+    if found is None:
+        raise NotFound
+    body = collection.one(found)
+    headers = cache_headers(entity_tag(chosen, body), REVALIDATE)
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    headers["Link"] = link(site.url(PATH), "collection")
+    return await linked(request, body, chosen, headers)
+
+
+def discovery(site: Site) -> _Headers:
+    """Return the headers by which readers find inbox, log and the logs of artefacts."""
+    return {
+        "Link": ", ".join(
+            (
+                link(site.url("/inbox/"), v.INBOX),
+                link(site.url(PATH), v.DAEN + "eventLog"),
+                link(site.url(PATH), "eventlog_catalog"),
+            )
+        ),
+        # RFC 9652: a structured field, whose template is a string (RFC 6570).
+        "Link-Template": f'"{site.url("/artefacts{?url}")}"; rel="eventlog"',
+    }
+
+
+def _links(links: Mapping[str, str | None]) -> str:
+    return ", ".join(link(to, rel) for rel, to in links.items() if to is not None)
+
+
+def _page_url(site: Site, number: int) -> str:
+    return f"{site.url(PATH)}?page={number}"
+
+
+def _last_page(site: Site, head: Head) -> int:
+    return max(1, -(-head.sequence // site.page_size))

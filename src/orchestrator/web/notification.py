@@ -1,0 +1,68 @@
+"""One notification in the inbox: the bytes received, and what became of them."""
+
+from aiohttp import web
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import NotFound
+from orchestrator.ports import Stored
+from orchestrator.web.inbox import PATH, reader_headers
+from orchestrator.web.rendering import RENDERER
+from orchestrator.web.representation import (
+    AS_JSON_LD,
+    accept_of,
+    entity_tag,
+    is_unchanged,
+    link,
+    negotiate,
+    not_modified,
+    respond,
+)
+from orchestrator.web.security import require_reader
+from orchestrator.web.site import INBOX, SITE
+from orchestrator.web.texts import linked
+from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
+
+
+async def show(request: web.Request) -> web.Response:
+    """Answer with the bytes received, under the JSON name that the reader prefers, or as RDF."""
+    site = request.app[SITE]
+    stored = await _stored(request)
+    chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE, v.N_QUADS))
+    headers = reader_headers(site, entity_tag(chosen, stored.token, stored.notification.digest))
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    headers["Link"] = link(f"{site.url(PATH)}{stored.token}/report", "describedby")
+    return await linked(request, stored.body, chosen, headers)
+
+
+async def report(request: web.Request) -> web.Response:
+    """Answer with the state of its processing and its warnings, or with the SHACL report of these."""
+    site = request.app[SITE]
+    stored = await _stored(request)
+    chosen = negotiate(accept_of(request), (v.JSON, *GRAPHS))
+    state = (stored.state, stored.reason, stored.event, stored.attempts)
+    headers = reader_headers(site, entity_tag(chosen, stored.token, *state))
+    if is_unchanged(request, headers):
+        return not_modified(headers)
+    if chosen in GRAPHS:
+        body = await request.app[RENDERER].run(as_graph, stored.warnings, chosen)
+        return respond(body, chosen, headers)
+    members = {
+        "notification": site.url(PATH + stored.token),
+        "state": stored.state.value,
+        "reason": stored.reason,
+        "event": site.url(f"/log/e/{stored.event}") if stored.event is not None else None,
+        "pattern": stored.notification.pattern,
+        "violations": [as_json(finding) for finding in stored.warnings],
+    }
+    return respond(dump(members), chosen, headers)
+
+
+async def _stored(request: web.Request) -> Stored:
+    """Return the notification that the path names, to those who may read it. Raises `NotFound`."""
+    site = request.app[SITE]
+    require_reader(request, site)
+    stored = await site.reader.notification(INBOX, request.match_info["token"])
+    if stored is None:
+        raise NotFound
+    return stored

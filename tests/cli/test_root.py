@@ -1,0 +1,147 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from orchestrator.cli.commands import Command
+from orchestrator.cli.root import exit_code, root
+from orchestrator.core import errors
+
+from .conftest import FIXTURES, ROOT, Run, environment
+
+HEAVY = (
+    "rdflib",
+    "pyshacl",
+    "pyld",
+    "aiohttp",
+    "sqlalchemy",
+    "alembic",
+    "httpx",
+    "apscheduler",
+    "pebble",
+    "asyncio",
+)
+
+
+def commands(group: click.Command = root, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, (*words, name))
+    else:
+        yield " ".join(words), group
+
+
+@pytest.mark.parametrize("words", [[], ["serve"], ["log", "read"], ["check"]])
+def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from orchestrator.cli.root import root\n"
+        f"root({[*words, '--help']!r}, standalone_mode=False)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        check=True,
+    )
+    assert ended.stderr.strip() == "[]"
+
+
+def test_every_command_shows_an_example_of_itself() -> None:
+    found = dict(commands())
+    assert len(found) >= 13
+    for words, command in found.items():
+        assert isinstance(command, Command), words
+        assert any(f"orchestrator {words}" in example for example in command.examples), words
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    sections = dict(part.split("\n", 1) for part in text.split("\n## `orchestrator ")[1:])
+    for words, command in commands():
+        section = sections.pop(words + "`")
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert f"`{parameter.opts[0]}" in section, (words, parameter.opts)
+    assert not sections, "documented, but gone"
+
+
+def test_version_names_the_release(run: Run) -> None:
+    ended = run("--version")
+    assert (ended.code, ended.out.split()[0]) == (0, "orchestrator")
+    assert ended.out.split()[1][0].isdigit()
+
+
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(run: Run) -> None:
+    ended = run("chekc")
+    assert ended.code == 2
+    assert "check" in ended.err
+
+
+def test_an_unknown_setting_in_the_environment_names_the_nearest(run: Run) -> None:
+    ended = run("config", "show", ORCHESTRATOR_SERVER_PROT="8080")
+    assert (ended.code, ended.out) == (2, "")
+    assert "ORCHESTRATOR_SERVER_PORT" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_an_unknown_setting_in_the_file_names_the_nearest(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "orchestrator.toml").write_text("[server]\nprot = 8080\n")
+    ended = run("serve")
+    assert ended.code == 2
+    assert "server.port" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_settings_file_that_does_not_exist_is_one_clear_line(run: Run) -> None:
+    ended = run("inbox", "list", "--config", "nowhere.toml")
+    assert (ended.code, ended.err) == (2, "orchestrator: nowhere.toml does not exist\n")
+
+
+def test_the_exit_code_says_what_kind_of_trouble_it_was() -> None:
+    expected = {
+        errors.ConfigurationError: 2,
+        errors.AddressRefused: 2,
+        errors.PeerUnreachable: 3,
+        errors.InboxNotFound: 3,
+        errors.StorageError: 3,
+        errors.NotFound: 1,
+        errors.ScreeningRefused: 1,
+        errors.ConflictingContent: 1,
+    }
+    assert {kind: exit_code(kind()) for kind in expected} == expected
+
+
+def on_terminal(*words: str | Path, **env: str) -> str:
+    """Return what a command prints on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *map(str, words)], stdout=theirs, env=environment(**env)
+    ) as process:
+        process.wait(60)
+    os.close(theirs)
+    text = os.read(ours, 65_536).decode()
+    os.close(ours)
+    return text
+
+
+def test_colour_is_for_terminals_and_for_those_who_want_it(run: Run) -> None:
+    notification = FIXTURES / "accept" / "valid.json"
+    assert "\x1b[32m" in on_terminal("check", notification)
+    assert "\x1b" not in on_terminal("check", notification, NO_COLOR="1")
+    assert "\x1b" not in run("check", notification).out
+
+
+def test_output_goes_to_stdout_and_nothing_else_does(run: Run) -> None:
+    ended = run("config", "show", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out)["server.port"] == 8080

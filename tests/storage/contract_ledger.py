@@ -1,0 +1,234 @@
+"""Keeping, claiming and recording notifications."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.storage.examples import LEASE, NOW, WARNING, activity, arrival, claim, draft, outcome, plan
+
+from orchestrator.core import event as events
+from orchestrator.core.errors import ConflictingContent, LeaseLost
+from orchestrator.ports import Head, NotificationState, Outcome, Query
+from orchestrator.storage import Store, schema
+from orchestrator.storage.appending import Appending
+
+
+def rows_of(store: Store, table: sa.Table) -> list[dict[str, Any]]:
+    """Return all rows of a table, in order."""
+    with store.engine.connect() as connection:
+        found = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
+        return [dict(row) for row in found.mappings()]
+
+
+class LedgerContract:
+    """Behaviours of `Ledger`."""
+
+    async def test_what_was_kept_is_read_back_whole(self, store: Store) -> None:
+        """A notification is in its inbox as it came, and waits."""
+        receipt = await store.ledger.keep(arrival())
+        found = await store.reader.notification("inbox", receipt.token)
+        assert found is not None
+        assert receipt.fresh
+        assert (found.body, found.media_type, found.received) == (
+            b'{"content":"first"}',
+            "application/ld+json",
+            NOW,
+        )
+        assert found.notification == arrival().notification
+        assert found.warnings == (WARNING,)
+        assert (found.state, found.reason, found.attempts, found.event) == (
+            NotificationState.RECEIVED,
+            None,
+            0,
+            None,
+        )
+        assert await store.ledger.pending() == 1
+
+    async def test_the_same_content_again_gives_the_first_receipt(self, store: Store) -> None:
+        """Nothing is stored twice."""
+        first = await store.ledger.keep(arrival())
+        again = await store.ledger.keep(arrival(received=NOW + 5))
+        assert (again.token, again.fresh) == (first.token, False)
+        assert [stored.received for stored in await store.reader.listing("inbox")] == [NOW]
+
+    async def test_other_content_under_the_same_id_is_refused_and_journalled(self, store: Store) -> None:
+        """The first stays; the attempt is remembered."""
+        first = await store.ledger.keep(arrival())
+        with pytest.raises(ConflictingContent):
+            await store.ledger.keep(arrival(content="other"))
+        assert [stored.body for stored in await store.reader.listing("inbox")] == [b'{"content":"first"}']
+        (entry,) = rows_of(store, schema.journal)
+        assert (entry["what"], entry["who"]) == ("conflicting content refused", "https://sender.example/")
+        assert first.token in entry["note"]
+
+    async def test_conflicts_within_one_group_hurt_only_themselves(self, store: Store) -> None:
+        """Kept together are new, repeated and conflicting ones."""
+        kept = await asyncio.gather(
+            *(store.ledger.keep(arrival(number)) for number in range(5)),
+            store.ledger.keep(arrival(0)),
+            store.ledger.keep(arrival(1, content="other")),
+            return_exceptions=True,
+        )
+        assert [getattr(result, "fresh", None) for result in kept] == [True] * 5 + [False, None]
+        assert isinstance(kept[-1], ConflictingContent)
+
+    async def test_nobody_is_a_sender_like_any_other(self, store: Store) -> None:
+        """Without origin and actor the id alone is the identity."""
+        first = await store.ledger.keep(arrival(sender=None))
+        again = await store.ledger.keep(arrival(sender=None))
+        other = await store.ledger.keep(arrival(sender="https://b.example/"))
+        assert (again.token, again.fresh, other.fresh) == (first.token, False, True)
+
+    async def test_a_notification_in_two_inboxes_is_one_event(self, store: Store) -> None:
+        """The second is kept, and ignored as a duplicate."""
+        await store.ledger.keep(arrival(inbox="inbox"))
+        await store.ledger.keep(arrival(inbox="second"))
+        first, second = await claim(store)
+        assert await store.ledger.record(first.lease, outcome(draft(first.notification), plan()), now=NOW)
+        assert (
+            await store.ledger.record(second.lease, outcome(draft(second.notification), plan()), now=NOW)
+            is None
+        )
+        (kept,) = await store.reader.listing("inbox")
+        (ignored,) = await store.reader.listing("second")
+        assert (kept.state, kept.event) == (NotificationState.PROCESSED, 1)
+        assert (ignored.state, ignored.reason, ignored.event) == (
+            NotificationState.IGNORED,
+            "duplicate",
+            None,
+        )
+        assert (await store.reader.head()).sequence == 1
+        assert len(await store.outbox.deliveries()) == 1
+
+    async def test_duplicates_recorded_together_are_one_event(self, store: Store) -> None:
+        """The same holds within one group."""
+        for inbox in ("a", "b", "c"):
+            await store.ledger.keep(arrival(inbox=inbox))
+        recorded = await asyncio.gather(
+            *(
+                store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW)
+                for one in await claim(store)
+            )
+        )
+        assert [event is not None for event in recorded] == [True, False, False]
+
+    async def test_claims_come_oldest_first_and_never_twice(self, store: Store) -> None:
+        """Who has claimed holds it while the lease lasts."""
+        for number in range(5):
+            await store.ledger.keep(arrival(number))
+        first = await claim(store, limit=2)
+        rest = await claim(store, now=NOW + LEASE - 1)
+        assert [one.notification.id for one in (*first, *rest)] == [activity(number) for number in range(5)]
+        assert [(one.attempts, one.lease.fence, one.lease.until) for one in first] == [
+            (1, 1, NOW + LEASE)
+        ] * 2
+        assert await claim(store, now=NOW + LEASE - 1) == []
+
+    async def test_a_lease_that_ran_out_passes_on_and_the_late_one_changes_nothing(
+        self, store: Store
+    ) -> None:
+        """The later claimant's fence is larger."""
+        await store.ledger.keep(arrival())
+        (late,) = await claim(store, owner="late")
+        (later,) = await claim(store, owner="later", now=NOW + LEASE)
+        assert (later.lease.fence, later.attempts) == (late.lease.fence + 1, 2)
+        before = rows_of(store, schema.notification)
+        with pytest.raises(LeaseLost):
+            await store.ledger.record(late.lease, outcome(draft(late.notification), plan()), now=NOW + LEASE)
+        assert rows_of(store, schema.notification) == before
+        assert (await store.reader.head(), rows_of(store, schema.journal)) == (
+            Head(sequence=0, created=0),
+            [],
+        )
+        assert await store.ledger.record(later.lease, outcome(draft(later.notification)), now=NOW + LEASE)
+
+    async def test_a_lease_finishes_once(self, store: Store) -> None:
+        """Recording the same outcome again, later or at the same time, is too late."""
+        await store.ledger.keep(arrival())
+        (one,) = await claim(store)
+        settled = await asyncio.gather(
+            *(store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW) for _ in range(3)),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in settled].count(LeaseLost) == 2
+        with pytest.raises(LeaseLost):
+            await store.ledger.record(one.lease, outcome(None), now=NOW)
+
+    async def test_a_retry_waits_for_its_time(self, store: Store) -> None:
+        """It is not claimed before, and its attempts are counted."""
+        await store.ledger.keep(arrival())
+        (one,) = await claim(store)
+        again = Outcome(state=NotificationState.RETRY, reason="later", retry_at=NOW + 500)
+        await store.ledger.record(one.lease, again, now=NOW)
+        assert await store.ledger.pending() == 1
+        assert await claim(store, now=NOW + 499) == []
+        (second,) = await claim(store, now=NOW + 500)
+        assert (second.attempts, second.lease.fence) == (2, 2)
+        await store.ledger.record(second.lease, Outcome(state=NotificationState.PARKED), now=NOW + 500)
+        (parked,) = await store.reader.listing("inbox")
+        assert (parked.state, parked.reason, await store.ledger.pending()) == (
+            NotificationState.PARKED,
+            None,
+            0,
+        )
+
+    async def test_deliveries_need_an_event(self, store: Store) -> None:
+        """There is nothing else that they could tell of."""
+        await store.ledger.keep(arrival())
+        (one,) = await claim(store)
+        with pytest.raises(ValueError, match="event"):
+            await store.ledger.record(one.lease, outcome(None, plan()), now=NOW)
+
+    @pytest.mark.parametrize("place", [(events, "seal"), (Appending, "advance")])
+    async def test_an_outcome_is_recorded_whole_or_not_at_all(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str]
+    ) -> None:
+        """A failure before the first or the last statement leaves everything as it was."""
+        await store.ledger.keep(arrival())
+        (one,) = await claim(store)
+        tables = schema.metadata.sorted_tables
+        before = [rows_of(store, table) for table in tables]
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, _fail)
+            with pytest.raises(RuntimeError, match="injected"):
+                await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
+        assert [rows_of(store, table) for table in tables] == before
+        assert await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
+
+    async def test_one_that_fails_in_a_group_hurts_only_itself(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The others of the group are recorded, without a gap."""
+        for number in range(4):
+            await store.ledger.keep(arrival(number))
+        seal = events.seal
+
+        def fail_for_second(draft: events.Draft, **others: Any) -> events.LifecycleEvent:
+            return _fail() if draft.activity == activity(1) else seal(draft, **others)
+
+        monkeypatch.setattr(events, "seal", fail_for_second)
+        recorded = await asyncio.gather(
+            *(
+                store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW)
+                for one in await claim(store)
+            ),
+            return_exceptions=True,
+        )
+        assert [isinstance(result, RuntimeError) for result in recorded] == [False, True, False, False]
+        assert [event.sequence for event in await store.reader.events(Query())] == [1, 2, 3]
+
+    async def test_the_journal_tells_what_was_decided(self, store: Store) -> None:
+        """One row per outcome, with the note of the decision."""
+        await store.ledger.keep(arrival())
+        (one,) = await claim(store)
+        await store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW + 7)
+        (entry,) = rows_of(store, schema.journal)
+        assert (entry["at"], entry["what"], entry["who"]) == (NOW + 7, "notification processed", "worker")
+        for part in ('"policies":["urn:policy:1"]', '"state":"PROCESSED"', '"event":1', activity(1)):
+            assert part in entry["note"]
+
+
+def _fail(*_: object, **__: object) -> Any:
+    message = "injected"
+    raise RuntimeError(message)

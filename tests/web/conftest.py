@@ -1,0 +1,181 @@
+"""A whole site on a socket: the real store, the real screening, no network beyond the loopback."""
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import json
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from orchestrator.contexts import bundled_contexts
+from orchestrator.core.announcement import Identity
+from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
+from orchestrator.core.screening import Screening, screen
+from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
+from orchestrator.pipeline.process import Pod, Processing
+from orchestrator.ports import Peers
+from orchestrator.storage import Store
+from orchestrator.web import Site, make_app, serve
+
+TOP = Path(__file__).resolve().parents[2]
+BASE = "https://orchestrator.example"
+SHAPES = {path.stem: path.read_text("utf-8") for path in sorted((TOP / "shapes").glob("*.ttl"))}
+SHAPE_SET = ShapeSet(SHAPES)
+PROBLEMS = {path.stem: path.read_text("utf-8") for path in sorted((TOP / "docs/problems").glob("*.md"))}
+AS_PROFILE = 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
+
+
+class SteppingClock:
+    """A second passes between any two looks."""
+
+    def __init__(self) -> None:
+        self.time = 1_900_000_000_000
+
+    def now(self) -> int:
+        self.time += 1_000
+        return self.time
+
+
+class InProcessScreener:
+    """The real functions, without the processes that bound them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    async def screen(self, body: bytes) -> Screening:
+        return screen(body, contexts=bundled_contexts(), shapes=SHAPE_SET, limits=self.limits)
+
+    async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
+        return judge(body, facts, contexts=bundled_contexts(), policies=policies)
+
+
+class NoPolicies:
+    """Everything is logged."""
+
+    def snapshot(self) -> PolicySet:
+        return PolicySet({})
+
+
+@dataclasses.dataclass(kw_only=True)
+class House:
+    """A served site, with what a test wants to look at behind it."""
+
+    site: Site
+    store: Store
+    session: aiohttp.ClientSession
+    port: int
+
+    async def post(
+        self, document: object, *, path: str = "/inbox/", **headers: str
+    ) -> aiohttp.ClientResponse:
+        """POST a document (or bytes as they are), read the answer whole and return it."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        named = {"Content-Type": "application/ld+json"}
+        named |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.post(path, data=body, headers=named, allow_redirects=False) as answer:
+            await answer.read()
+            return answer
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> aiohttp.ClientResponse:
+        """Ask for `path`, read the answer whole and return it."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(method, path, headers=named, allow_redirects=False) as answer:
+            await answer.read()
+            return answer
+
+    async def kept(self) -> int:
+        """Return how many notifications are in the inbox."""
+        return len(await self.store.reader.listing("inbox"))
+
+    async def process(self) -> list[LifecycleEvent]:
+        """Let everything that waits become events, as the service does."""
+        identity = self.site.identity
+        processing = Processing(
+            pod=Pod(public_url=self.site.public_url, me=identity),
+            ledger=self.store.ledger,
+            reader=self.store.reader,
+            outbox=self.store.outbox,
+            screener=self.site.screener,
+            policies=NoPolicies(),
+            peers=cast("Peers", None),
+            clock=self.site.clock,
+        )
+        now = self.site.clock.now()
+        claimed = await self.store.ledger.claim("test", limit=1_000, now=now, lease=60_000)
+        events = [await processing.process(one) for one in claimed]
+        return [event for event in events if event is not None]
+
+
+Build = Callable[..., "contextlib.AbstractAsyncContextManager[House]"]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Return what serves a site with the given changes."""
+
+    @contextlib.asynccontextmanager
+    async def make(
+        *, header_timeout: float = 10.0, connections: int = 512, **changes: Any) -> AsyncIterator[House]:
+        store = await asyncio.to_thread(
+            Store.open, f"sqlite:///{tmp_path}/{uuid.uuid4().hex}.sqlite", public_url=BASE
+        )
+
+        async def ready() -> Mapping[str, object]:
+            return {"ok": True, "database": True}
+
+        site = Site(
+            public_url=BASE,
+            identity=Identity(id=f"{BASE}/", name="Test <orchestrator>", inbox=f"{BASE}/inbox/"),
+            screener=InProcessScreener(changes.get("limits", DEFAULT_LIMITS)),
+            ledger=store.ledger,
+            reader=store.reader,
+            clock=SteppingClock(),
+            contexts=bundled_contexts(),
+            shapes=SHAPES,
+            policies=lambda: {"announce.ttl": "# a policy\n"},
+            problems=PROBLEMS,
+            ready=ready,
+        )
+        site = dataclasses.replace(site, **changes)
+        bound = socket.create_server(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        try:
+            async with serve(
+                make_app(site), bound, header_timeout=header_timeout, connections=connections
+            ):
+                base = f"http://127.0.0.1:{port}"
+                async with aiohttp.ClientSession(base, auto_decompress=False) as session:
+                    yield House(site=site, store=store, session=session, port=port)
+        finally:
+            bound.close()
+            await store.close()
+
+    return make
+
+
+@pytest.fixture
+async def house(build: Build) -> AsyncIterator[House]:
+    """A served site as it is out of the box: open and public."""
+    async with build() as served:
+        yield served
+
+
+@pytest.fixture
+def specimen() -> Callable[..., dict[str, Any]]:
+    """Return what makes a fresh valid notification of a pattern, with members changed."""
+
+    def make(slug: str = "announce-review", **changes: object) -> dict[str, Any]:
+        text = (TOP / "fixtures/notifications" / slug / "valid.json").read_text("utf-8")
+        document = copy.deepcopy(json.loads(text))
+        document["id"] = f"urn:uuid:{uuid.uuid4()}"
+        return {**document, **changes}
+
+    return make

@@ -1,0 +1,290 @@
+"""POST to the inbox (wire.md section 1, W3C LDN section 3.2)."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from orchestrator.core.errors import Overloaded, StorageError
+from orchestrator.core.screening import Screening
+from orchestrator.web.site import INBOX
+
+BASE = "https://orchestrator.example"
+CONSTRAINED = f'<{BASE}/shapes/>; rel="http://www.w3.org/ns/ldp#constrainedBy"'
+TYPES = "application/ld+json, application/activity+json, application/json"
+Specimen = Callable[..., dict[str, Any]]
+
+
+def problem(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    """Return the problem that an answer is, once it has been seen to be one."""
+    assert answer.content_type == "application/problem+json"
+    document: dict[str, Any] = json.loads(answer._body)
+    assert document["status"] == answer.status
+    assert document["type"].startswith(f"{BASE}/problems/")
+    assert document["title"]
+    assert document["detail"]
+    return document
+
+
+async def test_options_tells_what_the_inbox_takes(house: Any) -> None:
+    answer = await house.ask("/inbox/", "OPTIONS")
+    assert answer.status == 204
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    assert answer.headers["Accept-Post"] == TYPES
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    assert "Content-Type" in answer.headers["Access-Control-Allow-Headers"]
+    assert CONSTRAINED in answer.headers["Link"]
+
+
+async def test_a_notification_is_answered_201_with_an_absolute_location_of_ours(
+    house: Any, specimen: Specimen
+) -> None:
+    answer = await house.post(specimen(), Host="evil.example")
+    assert answer.status == 201
+    location = answer.headers["Location"]
+    assert location.startswith(f"{BASE}/inbox/")
+    token = location.removeprefix(f"{BASE}/inbox/")
+    assert (await house.store.reader.notification(INBOX, token)) is not None
+    assert CONSTRAINED in answer.headers["Link"]
+    assert answer._body == b""
+
+
+async def test_what_was_answered_201_is_kept_byte_for_byte(house: Any, specimen: Specimen) -> None:
+    body = json.dumps(specimen(), indent=3).encode()
+    answer = await house.post(body)
+    read = await house.ask(answer.headers["Location"].removeprefix(BASE))
+    assert read._body == body
+
+
+async def test_the_same_content_again_gets_the_first_receipt(house: Any, specimen: Specimen) -> None:
+    document = specimen()
+    first = await house.post(document)
+    again = await house.post(json.dumps(document, indent=1).encode())
+    assert (again.status, again.headers["Location"]) == (201, first.headers["Location"])
+    assert await house.kept() == 1
+
+
+async def test_other_content_under_the_same_id_is_a_conflict_and_the_first_stays(
+    house: Any, specimen: Specimen
+) -> None:
+    document = specimen()
+    first = await house.post(document)
+    answer = await house.post({**document, "summary": "Another text"})
+    assert answer.status == 409
+    assert problem(answer)["type"].endswith("/conflicting-content")
+    assert CONSTRAINED in answer.headers["Link"]
+    kept = await house.ask(first.headers["Location"].removeprefix(BASE))
+    assert json.loads(kept._body) == document
+
+
+async def test_the_address_without_a_slash_takes_notifications_too(house: Any, specimen: Specimen) -> None:
+    answer = await house.post(specimen(), path="/inbox")
+    assert answer.status == 201
+    assert answer.headers["Location"].startswith(f"{BASE}/inbox/")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "application/ld+json",
+        'application/ld+json; profile="https://www.w3.org/ns/activitystreams"',
+        'application/ld+json;profile="https://www.w3.org/ns/activitystreams"',
+        'application/ld+json; profile="urn:example:other"',
+        "application/activity+json",
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+    ],
+)
+async def test_the_media_types_that_senders_use_are_taken(house: Any, specimen: Specimen, given: str) -> None:
+    assert (await house.post(specimen(), Content_Type=given)).status == 201
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["text/turtle", "text/plain", "application/xml", "application/x-www-form-urlencoded", "json", "*/*"],
+)
+async def test_other_media_types_are_refused_with_what_is_taken(
+    house: Any, specimen: Specimen, given: str
+) -> None:
+    answer = await house.post(specimen(), Content_Type=given)
+    assert answer.status == 415
+    assert answer.headers["Accept-Post"] == TYPES
+    assert CONSTRAINED in answer.headers["Link"]
+    assert problem(answer)["type"].endswith("/unsupported-media-type")
+    assert await house.kept() == 0
+
+
+async def test_a_missing_media_type_is_refused(house: Any, specimen: Specimen) -> None:
+    answer = await house.session.post(
+        "/inbox/", data=json.dumps(specimen()), skip_auto_headers=["Content-Type"], headers={}
+    )
+    # aiohttp's client names text/plain for text where it may; send none at all.
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity", "unheard-of"])
+async def test_compressed_bodies_are_refused(house: Any, specimen: Specimen, coding: str) -> None:
+    headers = {"Content-Type": "application/ld+json", "Content-Encoding": coding}
+    body = json.dumps(specimen()).encode()
+    async with house.session.post("/inbox/", data=RawBody(body), headers=headers) as answer:
+        assert answer.status == 415
+        assert (await answer.json(content_type=None))["type"].endswith("/unsupported-media-type")
+
+
+class RawBody(aiohttp.payload.BytesPayload):
+    """Bytes that the client does not compress, whatever the header says."""
+
+
+async def test_what_is_no_json_is_a_400_that_says_where(house: Any) -> None:
+    answer = await house.post(b'{"id": "urn:x:1", "id": NaN}')
+    document = problem(answer)
+    assert answer.status == 400
+    assert document["type"] == f"{BASE}/problems/unreadable-bytes"
+    rules = {found["rule"].rpartition("#")[2]: found for found in document["violations"]}
+    assert rules["duplicate-member"]["pointer"] == "/id"
+    assert rules["duplicate-member"]["message"]
+    assert CONSTRAINED in answer.headers["Link"]
+
+
+async def test_what_is_no_activity_is_a_400_with_every_finding(house: Any) -> None:
+    answer = await house.post({"@context": "https://unknown.example/context", "type": "Thing"})
+    document = problem(answer)
+    assert answer.status == 400
+    assert document["type"] == f"{BASE}/problems/unacceptable-document"
+    rules = {found["rule"].rpartition("#")[2] for found in document["violations"]}
+    assert {"unknown-context", "activity-streams-context", "id"} <= rules
+    missing = next(found for found in document["violations"] if found["rule"].endswith("#id"))
+    assert (missing["pointer"], missing["term"]) == ("", "id")
+
+
+async def test_a_broken_shape_is_a_400_never_a_422(house: Any, specimen: Specimen) -> None:
+    document = specimen()
+    del document["object"]
+    answer = await house.post(document)
+    found = problem(answer)
+    assert answer.status == 400
+    assert found["type"] == f"{BASE}/problems/shape-violated"
+    violation = next(one for one in found["violations"] if one["severity"] == "Violation")
+    assert violation["rule"].startswith("https://w3id.org/orchestrator/shapes/")
+    assert violation["message"]
+    assert violation["spec"].startswith("https://")
+    assert await house.kept() == 0
+
+
+@pytest.mark.parametrize("media_type", ["text/turtle", "application/ld+json"])
+async def test_a_refusal_is_the_shacl_report_for_who_names_rdf(
+    house: Any, specimen: Specimen, media_type: str
+) -> None:
+    document = specimen()
+    del document["object"]
+    answer = await house.post(document, Accept=f"{media_type}, */*;q=0.1")
+    assert (answer.status, answer.content_type) == (400, media_type)
+    assert b"ValidationReport" in answer._body
+    if media_type == "application/ld+json":
+        json.loads(answer._body)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html", "application/problem+json", "a"])
+async def test_a_refusal_is_a_problem_for_everybody_else(house: Any, accept: str) -> None:
+    answer = await house.post(b"{}", Accept=accept)
+    assert answer.status == 400
+    problem(answer)
+
+
+async def test_warnings_come_back_with_the_201_as_a_link(house: Any, specimen: Specimen) -> None:
+    document = specimen()
+    del document["actor"]
+    answer = await house.post(document)
+    assert answer.status == 201
+    location = answer.headers["Location"]
+    assert f'<{location}/report>; rel="describedby"' in answer.headers["Link"]
+    report = await house.ask(f"{location.removeprefix(BASE)}/report")
+    told = json.loads(report._body)
+    assert told["state"] == "RECEIVED"
+    assert told["violations"][0]["severity"] == "Warning"
+
+
+async def test_a_dry_run_reports_and_stores_nothing(house: Any, specimen: Specimen) -> None:
+    good = await house.post(specimen(), path="/inbox/?dry-run=true")
+    assert good.status == 200
+    assert json.loads(good._body) == {
+        "accepted": True,
+        "pattern": "announce-review",
+        "refusal": None,
+        "violations": [],
+    }
+    bad = json.loads((await house.post({"type": "Announce"}, path="/inbox/?dry-run=true"))._body)
+    assert (bad["accepted"], bad["refusal"]) == (False, "unacceptable-document")
+    assert bad["violations"]
+    assert await house.kept() == 0
+
+
+async def test_a_dry_run_gives_the_shacl_report_on_request(house: Any, specimen: Specimen) -> None:
+    answer = await house.post(specimen(), path="/inbox/?dry-run=true", Accept="text/turtle")
+    assert (answer.status, answer.content_type) == (200, "text/turtle")
+    assert b"sh:conforms true" in answer._body
+
+
+@pytest.mark.parametrize("query", ["dry-run=yes", "dry-run=", "dry-run=True", "dry-run=true&dry-run=true"])
+async def test_a_dry_run_is_true_or_false_and_nothing_else(
+    house: Any, specimen: Specimen, query: str
+) -> None:
+    answer = await house.post(specimen(), path=f"/inbox/?{query}")
+    assert answer.status == 400
+    assert "dry-run" in problem(answer)["detail"]
+    assert await house.kept() == 0
+
+
+async def test_dry_run_false_is_an_ordinary_post(house: Any, specimen: Specimen) -> None:
+    assert (await house.post(specimen(), path="/inbox/?dry-run=false")).status == 201
+
+
+class _Failing:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def screen(self, _body: bytes) -> Screening:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug", "retry_after"),
+    [
+        (Overloaded(), 503, "overloaded", "1"),
+        (StorageError("disk sda1 at /srv is full"), 503, "storage-error", "5"),
+        (RuntimeError("secret\r\nSet-Cookie: a=b"), 500, "internal-error", None),
+    ],
+)
+async def test_our_own_failures_tell_strangers_when_to_come_back_and_nothing_more(
+    build: Any, specimen: Specimen, error: Exception, status: int, slug: str, retry_after: str | None
+) -> None:
+    async with build(screener=_Failing(error)) as house:
+        answer = await house.post(specimen())
+        assert answer.status == status
+        assert problem(answer)["type"] == f"{BASE}/problems/{slug}"
+        assert answer.headers.get("Retry-After") == retry_after
+        assert CONSTRAINED in answer.headers["Link"]
+        told = answer._body.decode() + str(answer.headers)
+        assert "secret" not in told
+        assert "sda1" not in told
+
+
+async def test_an_unforeseen_failure_is_logged_with_its_traceback(
+    build: Any, specimen: Specimen, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with build(screener=_Failing(RuntimeError("what happened"))) as house:
+        await house.post(specimen())
+    record = next(record for record in caplog.records if record.name.startswith("orchestrator.web"))
+    assert record.getMessage() == "request_failed route=/inbox/"
+    assert record.exc_info is not None
+
+
+async def test_methods_that_an_inbox_does_not_take_are_named_405(house: Any) -> None:
+    for method in ("PUT", "DELETE", "PATCH"):
+        answer = await house.ask("/inbox/", method)
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+        assert problem(answer)["type"].endswith("/method-not-allowed")
+        assert CONSTRAINED in answer.headers["Link"]
