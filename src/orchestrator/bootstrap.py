@@ -55,15 +55,14 @@ def open_socket(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=256)
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
-        raise ConfigurationError(f"cannot listen on {place}: {error.strerror or error}") from None
+        reason = (error.strerror or str(error)).partition(" (while")[0]  # Python says the place again
+        raise ConfigurationError(f"cannot listen on {place}: {reason}") from None
 
 
 def pod_of(settings: Settings) -> Pod:
     """Return whose orchestrator these settings describe."""
     base = settings.base
-    me = Identity(
-        id=settings.identity_id or f"{base}/", name=settings.identity_name, inbox=f"{base}/inbox/"
-    )
+    me = Identity(id=settings.identity_id or f"{base}/", name=settings.identity_name, inbox=f"{base}/inbox/")
     return Pod(public_url=base, me=me, artefacts=settings.artefacts)
 
 
@@ -80,6 +79,12 @@ def rulebook_of(settings: Settings, catalogue: Catalogue) -> Rulebook:
     )
 
 
+def pool_of(settings: Settings, catalogue: Catalogue) -> ScreeningPool:
+    """Return the pool of screening processes; `start` makes them, `close` ends them."""
+    wanted = ScreenerSettings(workers=settings.workers, budget=settings.budget, waiting=settings.waiting)
+    return ScreeningPool(rulebook_of(settings, catalogue), wanted)
+
+
 def catalogue_of(settings: Settings) -> Catalogue:
     """Read everything that maintainers edit, except policies."""
     return Catalogue.load({url: Path(path) for url, path in settings.contexts.items()})
@@ -91,26 +96,31 @@ async def open_store(settings: Settings) -> Store:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, bound: socket.socket | None = None) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings,
+    bound: socket.socket | None = None,
+    *,
+    catalogue: Catalogue | None = None,
+    screener: ScreeningPool | None = None,
+) -> AsyncIterator[Running]:
     """Run the whole service: inbox, log, processing, deliveries. Leaving stops it in order.
 
-    Raises `ConfigurationError` before anything is started.
+    A `catalogue` that was read already, and a `screener` that runs already, can be lent; they stay as
+    they are. Raises `ConfigurationError` before anything is started.
     """
     bound = bound or open_socket(settings)
     if not settings.port and not settings.public_url:
         settings = replace(settings, port=bound.getsockname()[1])
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(bound.close)
-        catalogue = catalogue_of(settings)
+        catalogue = catalogue or catalogue_of(settings)
         policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
         store = await open_store(settings)
         stack.push_async_callback(store.close)
-        screener = ScreeningPool(
-            rulebook_of(settings, catalogue),
-            ScreenerSettings(workers=settings.workers, budget=settings.budget, waiting=settings.waiting),
-        )
-        stack.push_async_callback(screener.close)
-        await screener.start()
+        if screener is None:
+            screener = pool_of(settings, catalogue)
+            stack.push_async_callback(screener.close)
+            await screener.start()
         clock, pod = SystemClock(), pod_of(settings)
         peers = await stack.enter_async_context(Peers(_egress(settings), catalogue.contexts, clock.now))
         timetable = Timetable(
@@ -131,7 +141,11 @@ async def running(settings: Settings, bound: socket.socket | None = None) -> Asy
             outbox=store.outbox,
             clock=clock,
             reload=policies.reload,
-            settings=TimetableSettings(interval=settings.interval),
+            settings=TimetableSettings(
+                interval=settings.interval,
+                processing_lease=round(settings.processing_lease * 1_000),
+                delivery_lease=round(settings.delivery_lease * 1_000),
+            ),
         )
         store.listen(timetable.wake)
 
@@ -171,7 +185,12 @@ async def running(settings: Settings, bound: socket.socket | None = None) -> Asy
         await timetable.start()
         stack.push_async_callback(timetable.stop)
         await stack.enter_async_context(serve(make_app(site), bound))
-        _log.info("serving url=%s database=%s policies=%d", pod.public_url, _shown(settings), len(policies.snapshot().policies))
+        _log.info(
+            "serving url=%s database=%s policies=%d",
+            pod.public_url,
+            _shown(settings),
+            len(policies.snapshot().policies),
+        )
         yield Running(url=pod.public_url, settings=settings, store=store, policies=policies)
         _log.info("stopping")
 

@@ -124,7 +124,7 @@ class PolicyFolder:
         try:
             loaded = read_policies(self._folder)
         except (ConfigurationError, OSError) as error:
-            _log.error("policies_refused the last good set %s stays: %s", self._set.id, error)  # noqa: TRY400
+            _log.error("policies_refused the last good set %s stays: %s", self._set.id, error)
             return False
         changed = loaded.id != self._set.id
         self._set = loaded

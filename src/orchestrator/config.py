@@ -22,7 +22,7 @@ _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": Fal
 
 def _setting(
     key: str, default: object, doc: str, *, secret: bool = False, choices: tuple[str, ...] = ()
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401  (the type is the field's own)
     # A factory, because before Python 3.12 dataclasses take a mapping proxy for something mutable.
     return field(
         default_factory=lambda: default,
@@ -42,12 +42,15 @@ class Settings:
         "Base of every IRI that we mint, without a slash at the end, as others reach us. "
         "Default: http://HOST:PORT. Never taken from a request.",
     )
-    identity_id: str = _setting("identity.id", "", "IRI by which we are known. Default: the public URL with a slash.")
+    identity_id: str = _setting(
+        "identity.id", "", "IRI by which we are known. Default: the public URL with a slash."
+    )
     identity_name: str = _setting("identity.name", "Orchestrator", "Our name, for people.")
     artefacts: tuple[str, ...] = _setting(
         "artefacts.prefixes",
         (),
-        "IRI prefixes of the artefacts that are ours. None: whatever is posted here is ours, and nobody is asked "
+        "IRI prefixes of the artefacts that are ours. None: whatever is posted here is ours, "
+        "and nobody is asked "
         "whether it exists.",
     )
     inbox_policy: str = _setting(
@@ -59,7 +62,8 @@ class Settings:
     inbox_read: str = _setting(
         "inbox.read",
         "",
-        "Who may list and read the inbox: public, or token. Must be set to listen on other addresses than loopback.",
+        "Who may list and read the inbox: public, or token. Must be set to listen on other "
+        "addresses than loopback.",
         choices=("", "public", "token"),
     )
     inbox_read_token: str = _setting(
@@ -68,30 +72,57 @@ class Settings:
     inbox_profile: str = _setting(
         "inbox.profile",
         "lenient",
-        "strict: COAR Notify 1.0.1 to the letter; lenient: what real senders are known to leave out is a warning.",
+        "strict: COAR Notify 1.0.1 to the letter; lenient: what real senders are known to leave "
+        "out is a warning.",
         choices=("strict", "lenient"),
     )
     inbox_body: int = _setting("inbox.body", 65_536, "Largest notification, in bytes.")
-    inbox_body_timeout: float = _setting("inbox.body_timeout", 10.0, "Seconds in which a body must have arrived.")
+    inbox_body_timeout: float = _setting(
+        "inbox.body_timeout", 10.0, "Seconds in which a body must have arrived."
+    )
     database: str = _setting("database.url", "sqlite:///orchestrator.sqlite", "Where everything is kept.")
     workers: int = _setting("screening.workers", 2, "Processes that screen and match.")
-    budget: float = _setting("screening.budget", 2.0, "Seconds for one document; then it is refused as too costly.")
+    budget: float = _setting(
+        "screening.budget", 2.0, "Seconds for one document; then it is refused as too costly."
+    )
     waiting: int = _setting("screening.waiting", 256, "Documents that may wait for screening; more get 503.")
     contexts: Mapping[str, str] = _setting(
         "contexts", MappingProxyType({}), "JSON-LD contexts beside the bundled ones: URL → file."
     )
-    policies: str = _setting("policies.folder", "", "Folder of policy files. Default: no policies, everything is logged.")
-    page_size: int = _setting("log.page_size", 250, "Events on a page of the log. Never change it once the log is public.")
+    policies: str = _setting(
+        "policies.folder", "", "Folder of policy files. Default: no policies, everything is logged."
+    )
+    page_size: int = _setting(
+        "log.page_size", 250, "Events on a page of the log. Never change it once the log is public."
+    )
     listing_size: int = _setting("inbox.listing", 1_000, "Notifications on a page of the inbox listing.")
     allow_private: tuple[str, ...] = _setting(
         "egress.allow_private",
         (),
-        "Networks (CIDR) outside the public internet to which we may connect all the same, such as 127.0.0.0/8.",
+        "Networks (CIDR) outside the public internet to which we may connect all the same, such "
+        "as 127.0.0.0/8.",
     )
-    egress_ports: tuple[int, ...] = _setting("egress.ports", (80, 443), "Ports to which we connect on the public internet.")
-    allow_http: bool = _setting("egress.allow_http", False, "Whether hubs on the public internet may be plain http.")
+    egress_ports: tuple[int, ...] = _setting(
+        "egress.ports", (80, 443), "Ports to which we connect on the public internet."
+    )
+    allow_http: bool = _setting(
+        "egress.allow_http",
+        False,  # noqa: FBT003  (the default of a setting)
+        "Whether hubs on the public internet may be plain http.",
+    )
     interval: float = _setting(
         "schedule.interval", 2.0, "Seconds between looks at the store when no commit wakes the orchestrator."
+    )
+    processing_lease: float = _setting(
+        "schedule.processing_lease",
+        60.0,
+        "Seconds for which a notification that is being decided about is left to its process; what a "
+        "killed process held waits so long.",
+    )
+    delivery_lease: float = _setting(
+        "schedule.delivery_lease",
+        45.0,
+        "The same for a delivery. An attempt may take 15 seconds: a shorter lease can send twice.",
     )
 
     @property
@@ -136,7 +167,10 @@ def environment_name(key: str) -> str:
 
 
 def load(
-    *, file: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, object] | None = None
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
 ) -> Loaded:
     """Read the settings. `flags` are by key. Raises `ConfigurationError` with place and remedy."""
     values: dict[str, Any] = {}
@@ -150,7 +184,9 @@ def load(
     for number, (found, where) in enumerate(sources):
         for key, raw in found.items():
             if key not in names:
-                raise ConfigurationError(f"{_label(number, file, key, where)}: unknown setting {key}{_hint(key, names)}")
+                raise ConfigurationError(
+                    f"{_label(number, file, key, where)}: unknown setting {key}{_hint(key, names)}"
+                )
             label = _label(number, file, key, where)
             values[names[key].name] = _convert(names[key], raw, label)
             origins[key] = label
@@ -267,7 +303,9 @@ def _check(settings: Settings) -> None:
     if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
         raise ConfigurationError("server.public_url must begin with https:// or http://")
     if settings.inbox_read == "token" and not settings.inbox_read_token:
-        raise ConfigurationError("inbox.read is token: set inbox.read_token (or ORCHESTRATOR_INBOX_READ_TOKEN_FILE)")
+        raise ConfigurationError(
+            "inbox.read is token: set inbox.read_token (or ORCHESTRATOR_INBOX_READ_TOKEN_FILE)"
+        )
     for network in settings.allow_private:
         try:
             ipaddress.ip_network(network)
@@ -278,8 +316,14 @@ def _check(settings: Settings) -> None:
     for key, value in (("screening.workers", settings.workers), ("log.page_size", settings.page_size)):
         if value < 1:
             raise ConfigurationError(f"{key} must be at least 1")
-    if settings.interval <= 0 or settings.budget <= 0:
-        raise ConfigurationError("schedule.interval and screening.budget must be more than 0")
+    for key, seconds in (
+        ("schedule.interval", settings.interval),
+        ("schedule.processing_lease", settings.processing_lease),
+        ("schedule.delivery_lease", settings.delivery_lease),
+        ("screening.budget", settings.budget),
+    ):
+        if seconds <= 0:
+            raise ConfigurationError(f"{key} must be more than 0")
 
 
 def refuse_exposure(settings: Settings) -> None:

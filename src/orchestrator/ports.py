@@ -246,7 +246,9 @@ class Outbox(Protocol):
         """Fix the inbox, and with the first call the bytes that every attempt sends. Raises `LeaseLost`."""
         ...
 
-    async def finish(self, lease: Lease, verdict: Verdict, *, now: int, status: int | None, location: str | None) -> None:
+    async def finish(
+        self, lease: Lease, verdict: Verdict, *, now: int, status: int | None, location: str | None
+    ) -> None:
         """Commit what an attempt came to. Raises `LeaseLost`: a late finisher changes nothing."""
         ...
 

@@ -68,7 +68,7 @@ class Timetable:
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._arrived = asyncio.Event()
         self._due = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self.beat = 0
@@ -98,7 +98,7 @@ class Timetable:
 
     async def stop(self) -> None:
         """Take nothing new; wait for what is under way, then leave the rest to its lease."""
-        self._stopping = True
+        self._stopping.set()
         with contextlib.suppress(Exception):
             self._scheduler.pause()
         self._look()
@@ -116,15 +116,15 @@ class Timetable:
         self._due.set()
 
     async def _run(self, wake: asyncio.Event, work: Callable[[], Awaitable[bool]]) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             await wake.wait()
             wake.clear()
             try:
-                while not self._stopping and await work():
+                while not self._stopping.is_set() and await work():
                     pass
             except StorageError:
                 _log.exception("store_unavailable")
-            except Exception:
+            except Exception:  # noqa: BLE001  (a loop that ends is a service that stands still)
                 _log.exception("loop_failed")
 
     async def _process(self) -> bool:
@@ -155,7 +155,7 @@ class Timetable:
     async def _attempt(self, delivery: Delivery) -> None:
         try:
             await self._delivering.deliver(delivery)
-        except Exception:
+        except Exception:  # noqa: BLE001  (its lease runs out, and it is tried again)
             _log.exception("delivery_failed id=%s", delivery.id)
 
     def _finished(self, task: asyncio.Task[None]) -> None:

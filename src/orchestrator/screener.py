@@ -77,7 +77,7 @@ class ScreeningPool:
 
     async def close(self) -> None:
         """End all workers."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._pool.join, 5)
 
     async def screen(self, body: bytes) -> Screening:
@@ -90,7 +90,9 @@ class ScreeningPool:
 
     async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
         """Project and match an accepted `body` (see `core.policy`). Raises `TooCostly`, `Overloaded`."""
-        return await self._call(_judge, body, facts, policies.id, policies.files, timeout=self._settings.budget)
+        return await self._call(
+            _judge, body, facts, policies.id, policies.files, timeout=self._settings.budget
+        )
 
     async def _call(self, function: Callable[..., _T], *arguments: object, timeout: float) -> _T:  # noqa: ASYNC109
         if self._under_way >= self._settings.waiting:
@@ -103,7 +105,9 @@ class ScreeningPool:
             message = f"Screening took more than {timeout:g} s. Send a simpler document."
             raise TooCostly(message=message) from None
         except ProcessExpired:
-            raise TooCostly(message="Screening took more memory than it may. Send a simpler document.") from None
+            raise TooCostly(
+                message="Screening took more memory than it may. Send a simpler document."
+            ) from None
         except RuntimeError:
             # The pool has been stopped; the sender's copy is the only one, and it knows.
             raise StorageError("The service is stopping.") from None

@@ -46,10 +46,9 @@ class Served:
 
     def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
         """End it as an operator would; return its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(name)
+        self.process.send_signal(name)
         _, err = self.process.communicate(timeout=60)
-        self.log += [json.loads(line) for line in err.splitlines()]
+        self.log = [json.loads(line) for line in err.splitlines()]
         return self.process.returncode
 
 

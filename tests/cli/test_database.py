@@ -111,13 +111,10 @@ def test_a_running_service_is_read_over_http_and_its_dead_delivery_retried(run: 
     assert run("send", "--pattern", "announce-review", "--to", service.urls["profile"]).code == 0
     config = ("--config", service.config)
     dead = _awaited(run, "delivery", "list", "--state", "DEAD", "--json", *config).json[0]
-    assert "not a public address" in dead["reason"]
+    assert "plain http is not allowed" in dead["reason"]
     remote = run("log", "read", service.urls["log"], "--type", "Announce", "--json").json
-    assert [event["type"] for event in remote][0] == [
-        "Announce",
-        "coar-notify:ReviewAction",
-        "LifecycleEvent",
-    ]
+    types = {"Announce", "coar-notify:ReviewAction", "LifecycleEvent"}
+    assert [set(event["type"]) for event in remote] == [types]
     again = run("delivery", "retry", dead["id"], "--json", *config)
     assert (again.code, again.json["state"], again.json["attempts"]) == (0, "RETRYING", 0)
     # The service finds it without being told, and fails again.
@@ -141,9 +138,11 @@ class _Arrivals:
         self.read = 0
 
     async def latest(self, inbox: str) -> int:
+        assert inbox == "inbox"
         return max(self.states, default=0)
 
     async def listing(self, inbox: str, *, after: int = 0, limit: int = 1000) -> list[object]:
+        assert inbox == "inbox"
         keys = [key for key in sorted(self.states) if key > after][:limit]
         self.read += len(keys)
         return [_Row(key, self.states[key]) for key in keys]

@@ -43,10 +43,9 @@ def test_a_broken_policy_is_named_with_file_and_line(run: Run, folder: Path) -> 
 
 
 def test_an_unknown_term_names_the_nearest_and_its_line(run: Run, folder: Path) -> None:
-    (folder / "typo.ttl").write_text(
-        PREFIXES
-        + '<#typo> a pol:Policy ; rdfs:label "Typo" ;\n    pol:then [ a pol:Anounce ; pol:to <https://x.example/> ] .\n'
-    )
+    action = "pol:then [ a pol:Anounce ; pol:to <https://x.example/> ]"
+    text = f'{PREFIXES}<#typo> a pol:Policy ; rdfs:label "Typo" ;\n    {action} .\n'
+    (folder / "typo.ttl").write_text(text)
     ended = run("policy", "lint", "--json", folder)
     assert ended.code == 1
     assert {

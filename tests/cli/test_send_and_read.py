@@ -106,7 +106,7 @@ class _Pod(BaseHTTPRequestHandler):
     """An inbox in a pod that stores anything."""
 
     def do_GET(self) -> None:
-        base = f"http://127.0.0.1:{self.server.server_address[1]}/inbox/"
+        base = f"http://{self.headers['Host']}/inbox/"
         listing = {
             "@id": base,
             "http://www.w3.org/ns/ldp#contains": [{"@id": f"{base}{n}"} for n in (1, 2, 3)],
@@ -124,7 +124,7 @@ class _Pod(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass

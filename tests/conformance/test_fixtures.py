@@ -1,4 +1,4 @@
-"""Shapes × fixtures: what is valid passes, and every broken rule is found, at its place, and nothing else."""
+"""Shapes and fixtures: what is valid passes, and every broken rule is found, at its place, and nothing else."""
 
 import json
 from pathlib import Path

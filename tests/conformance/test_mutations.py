@@ -79,7 +79,9 @@ def test_a_required_member_that_is_corrupted_is_pointed_at(slug: str, path: tupl
     holder = parent(document, path)
     holder[path[-1]] = corrupted(path[-1], holder[path[-1]])
     here = pointer(*path)
-    assert any(place == here or place.startswith(here + "/") for place, _ in places(document)), places(document)
+    assert any(place == here or place.startswith(here + "/") for place, _ in places(document)), places(
+        document
+    )
 
 
 def test_there_are_at_least_as_many_mutations_as_we_promise() -> None:

@@ -46,7 +46,9 @@ BESIDE = {
 INSIDE = CONSTRAINTS | {SH["not"], SH.path, SH.property, SH.qualifiedMinCount}
 """What the anonymous shapes inside a constraint may have."""
 
-PATTERNS_ALLOWED = {"^https?://", r"^http://schema\.org/",
+PATTERNS_ALLOWED = {
+    "^https?://",
+    r"^http://schema\.org/",
     r"^(https://www\.w3\.org/ns/activitystreams#|http://schema\.org/)",
     "^[A-Za-z0-9][^/ ]*/[A-Za-z0-9][^/ ]*$",  # each class ends where the next begins: linear
 }

@@ -22,7 +22,9 @@ def test_a_passing_fault_follows_the_schedule(status: int | None) -> None:
     for attempts in range(1, len(SCHEDULE)):
         decided = verdict(Attempt(status=status), attempts=attempts, now=1_000, chance=0)
         assert (decided.state, decided.next_at) == (DeliveryState.RETRYING, 1_000 + SCHEDULE[attempts])
-    assert verdict(Attempt(status=status), attempts=len(SCHEDULE), now=0, chance=0).state is DeliveryState.DEAD
+    assert (
+        verdict(Attempt(status=status), attempts=len(SCHEDULE), now=0, chance=0).state is DeliveryState.DEAD
+    )
 
 
 @given(
@@ -45,5 +47,13 @@ def test_the_id_of_what_we_send_depends_on_event_and_target_only() -> None:
     first = delivery_id("https://pod.example/log/e/1", "https://hub.example/")
     assert first == delivery_id("https://pod.example/log/e/1", "https://hub.example/")
     assert first.startswith("urn:uuid:")
-    assert len({first, delivery_id("https://pod.example/log/e/2", "https://hub.example/"),
-                delivery_id("https://pod.example/log/e/1", "https://other.example/")}) == 3
+    assert (
+        len(
+            {
+                first,
+                delivery_id("https://pod.example/log/e/2", "https://hub.example/"),
+                delivery_id("https://pod.example/log/e/1", "https://other.example/"),
+            }
+        )
+        == 3
+    )

@@ -35,7 +35,18 @@ def test_what_is_not_an_object_is_refused(document: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given_id", [None, "", "123", "not a uri", "/relative", "_:b0", "mailto:a@b.example", "https://ex.example/a b", "urn:"]
+    "given_id",
+    [
+        None,
+        "",
+        "123",
+        "not a uri",
+        "/relative",
+        "_:b0",
+        "mailto:a@b.example",
+        "https://ex.example/a b",
+        "urn:",
+    ],
 )
 def test_an_id_that_is_no_absolute_urn_or_http_iri_is_refused(given_id: object) -> None:
     assert ("id", "/id") in found({**VALID, "id": given_id})
@@ -48,7 +59,9 @@ def test_a_missing_id_points_at_the_root_and_names_the_term() -> None:
 
 
 def test_all_findings_of_the_stage_come_at_once() -> None:
-    assert found({**VALID, "id": "x", "type": "Article", "@graph": [], "@context": ["https://evil.example/c"]}) == {
+    assert found(
+        {**VALID, "id": "x", "type": "Article", "@graph": [], "@context": ["https://evil.example/c"]}
+    ) == {
         ("activity-streams-context", "/@context"),
         ("unknown-context", "/@context/0"),
         ("restructuring", "/@graph"),
@@ -97,7 +110,10 @@ def test_no_context_is_ever_fetched_wherever_it_is_named(context: str, place: st
     ],
 )  # fmt: skip
 def test_an_inline_context_may_not_change_what_our_terms_mean(inline: dict[str, Any]) -> None:
-    assert {rule for rule, _ in found({**VALID, "@context": [AS, COAR, inline]})} <= {"redefined-term", "inline-context"}
+    assert {rule for rule, _ in found({**VALID, "@context": [AS, COAR, inline]})} <= {
+        "redefined-term",
+        "inline-context",
+    }
 
 
 @pytest.mark.parametrize("inline", [None, 1, True, [[AS]]])
@@ -107,11 +123,15 @@ def test_a_context_is_a_url_or_an_object(inline: object) -> None:
 
 def test_an_inline_context_may_add_terms() -> None:
     inline = {"ex": "https://ex.example/", "note": "ex:note", "see": {"@id": "ex:see", "@type": "@id"}}
-    assert screened({**VALID, "@context": [AS, COAR, inline], "note": "n", "see": "https://ex.example/1"}).accepted
+    assert screened(
+        {**VALID, "@context": [AS, COAR, inline], "note": "n", "see": "https://ex.example/1"}
+    ).accepted
 
 
 def test_two_names_of_the_notify_context_are_one_too_many() -> None:
-    assert found({**VALID, "@context": [AS, COAR, "https://purl.org/coar/notify"]}) == {("notify-context", "/@context")}
+    assert found({**VALID, "@context": [AS, COAR, "https://purl.org/coar/notify"]}) == {
+        ("notify-context", "/@context")
+    }
 
 
 def test_the_notify_context_comes_after_the_one_that_it_builds_on() -> None:
@@ -119,7 +139,11 @@ def test_the_notify_context_comes_after_the_one_that_it_builds_on() -> None:
 
 
 def test_a_notify_type_needs_the_notify_context() -> None:
-    document = {**VALID, "@context": AS, "type": ["Announce", "http://coar-notify.net/specification/vocabulary/ReviewAction"]}
+    document = {
+        **VALID,
+        "@context": AS,
+        "type": ["Announce", "http://coar-notify.net/specification/vocabulary/ReviewAction"],
+    }
     assert ("notify-context", "/@context") in found(document)
 
 
@@ -128,7 +152,9 @@ def test_the_root_may_not_be_restructured(keyword: str) -> None:
     assert ("restructuring", f"/{keyword}") in found({**VALID, keyword: {}})
 
 
-@pytest.mark.parametrize("scheme", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "JavaScript:x"])
+@pytest.mark.parametrize(
+    "scheme", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "JavaScript:x"]
+)
 def test_dangerous_schemes_are_refused_wherever_an_iri_stands(scheme: str) -> None:
     document = json.loads(json.dumps(VALID))
     document["context"]["url"] = scheme
@@ -190,4 +216,7 @@ def test_no_inline_context_changes_the_verdict_that_policies_would_reach(inline:
     screening = screened({**VALID, "@context": [AS, COAR, inline]})
     if screening.refusal is None and screening.notification is not None and plain is not None:
         assert (screening.notification.types, screening.notification.sender) == (plain.types, plain.sender)
-        assert (screening.notification.objects, screening.notification.contexts) == (plain.objects, plain.contexts)
+        assert (screening.notification.objects, screening.notification.contexts) == (
+            plain.objects,
+            plain.contexts,
+        )

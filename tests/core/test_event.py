@@ -91,8 +91,12 @@ def test_times_increase_strictly_whatever_the_clock_does(clock: list[int]) -> No
 
 
 def test_only_known_vocabularies_are_published_and_no_addresses() -> None:
-    document = {
-        "@context": ["https://www.w3.org/ns/activitystreams", "https://coar-notify.net", {"foaf": "http://xmlns.com/foaf/0.1/", "secret": "https://evil.example/secret"}],
+    document: dict[str, Any] = {
+        "@context": [
+            "https://www.w3.org/ns/activitystreams",
+            "https://coar-notify.net",
+            {"foaf": "http://xmlns.com/foaf/0.1/", "secret": "https://evil.example/secret"},
+        ],
         "id": "urn:uuid:1",
         "type": ["Announce", "coar-notify:ReviewAction"],
         "actor": {"id": "mailto:ada@example.org", "name": "Ada"},
@@ -114,7 +118,12 @@ def test_only_known_vocabularies_are_published_and_no_addresses() -> None:
     [
         ({"contexts": ("https://a/1",), "objects": ("https://r/1",)}, None, (), "https://a/1"),
         ({"objects": ("https://a/1",)}, None, (), "https://a/1"),
-        ({"objects": ("urn:offer",), "inner_objects": ("https://a/1",), "in_reply_to": "urn:offer"}, None, (), "https://a/1"),
+        (
+            {"objects": ("urn:offer",), "inner_objects": ("https://a/1",), "in_reply_to": "urn:offer"},
+            None,
+            (),
+            "https://a/1",
+        ),
         ({"objects": ("urn:offer",), "in_reply_to": "urn:offer"}, "https://a/1", (), "https://a/1"),
         ({"objects": ("urn:offer",), "in_reply_to": "urn:offer"}, None, (), None),
         ({"contexts": ("https://x/1",), "objects": ("https://a/1",)}, None, ("https://a/",), "https://a/1"),

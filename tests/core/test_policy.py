@@ -62,7 +62,11 @@ def test_a_policy_matches_what_its_shape_says() -> None:
         {"type": "https://w3id.org/orchestrator/policy#MyArtefact"},
         {"type": "https://w3id.org/orchestrator/policy#TrustedSender"},
         {"https://w3id.org/orchestrator/policy#trusts": {"id": "https://x.example/"}},
-        {"http://www.w3.org/2000/01/rdf-schema#subClassOf": {"id": "https://w3id.org/orchestrator/policy#MyArtefact"}},
+        {
+            "http://www.w3.org/2000/01/rdf-schema#subClassOf": {
+                "id": "https://w3id.org/orchestrator/policy#MyArtefact"
+            }
+        },
         {"http://www.w3.org/2002/07/owl#sameAs": {"id": ARTEFACT}},
     ],
 )
@@ -79,7 +83,9 @@ def test_a_message_cannot_make_its_own_class_a_kind_of_ours() -> None:
     document["context"]["type"] = "https://x.example/Mine"
     document["tag"] = {
         "id": "https://x.example/Mine",
-        "http://www.w3.org/2000/01/rdf-schema#subClassOf": {"id": "https://w3id.org/orchestrator/policy#MyArtefact"},
+        "http://www.w3.org/2000/01/rdf-schema#subClassOf": {
+            "id": "https://w3id.org/orchestrator/policy#MyArtefact"
+        },
     }
     assert not matches(MINE, document, artefacts=())
 
@@ -115,7 +121,10 @@ def test_all_fan_out_is_taken_and_every_policy_that_asked_is_named() -> None:
     first = policy(then="[ a pol:Announce ; pol:to <https://a.example/> , <https://b.example/> ]")
     second = policy(then="[ a pol:Announce ; pol:to <https://a.example/> ]")
     announce = decision(first, second).announce
-    assert {hub: len(by) for hub, by in announce.items()} == {"https://a.example/": 2, "https://b.example/": 1}
+    assert {hub: len(by) for hub, by in announce.items()} == {
+        "https://a.example/": 2,
+        "https://b.example/": 1,
+    }
     assert decision(first, policy(then="[ a pol:Ignore ]")).announce == {}
 
 
@@ -132,7 +141,10 @@ def test_all_fan_out_is_taken_and_every_policy_that_asked_is_named() -> None:
         (policy(more='pol:priority "high" ;'), "must be an integer"),
         (policy().replace('rdfs:label "P"@en ;', ""), "rdfs:label"),
         (PREFIXES, "no pol:Policy"),
-        (policy('sh:property [ sh:path as:summary ; sh:minCount 1 ; sh:pattern "(a+)+$" ]'), "nests quantifiers"),
+        (
+            policy('sh:property [ sh:path as:summary ; sh:minCount 1 ; sh:pattern "(a+)+$" ]'),
+            "nests quantifiers",
+        ),
         (policy('sh:property [ sh:path as:summary ; sh:minCount 1 ; sh:pattern "(" ]'), "P: \\("),
         (policy('sh:sparql [ sh:select "SELECT $this WHERE {}" ]'), "only SHACL Core"),
     ],
@@ -151,7 +163,9 @@ def test_every_error_of_every_file_is_reported_together() -> None:
 
 
 def test_a_condition_that_holds_when_the_property_is_absent_is_remarked_on() -> None:
-    [remark] = PolicySet({"p.ttl": policy("sh:property [ sh:path as:context ; sh:class pol:MyArtefact ]")}).remarks
+    [remark] = PolicySet(
+        {"p.ttl": policy("sh:property [ sh:path as:context ; sh:class pol:MyArtefact ]")}
+    ).remarks
     assert remark.severity == "warning"
     assert "sh:minCount 1" in remark.message
 

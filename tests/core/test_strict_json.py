@@ -37,10 +37,15 @@ def found(body: bytes, limits: Limits = DEFAULT_LIMITS) -> list[tuple[str, str]]
         (b'{"a": ["\\ud800"]}', [("character", "/a/0")]),
         (b'{"a": {"\\ud800": 1}}', [("character", "/a")]),
         (b"[" * 100_0 + b"]" * 1000, [("depth", "")]),
-        (b'{"a": NaN, "b": {"c": 1, "c": 2}, "d": "\\u0000"}', [("number", "/a"), ("duplicate-member", "/b/c"), ("character", "/d")]),
+        (
+            b'{"a": NaN, "b": {"c": 1, "c": 2}, "d": "\\u0000"}',
+            [("number", "/a"), ("duplicate-member", "/b/c"), ("character", "/d")],
+        ),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused_with_its_place(body: bytes, expected: list[tuple[str, str]]) -> None:
+def test_what_can_be_read_in_two_ways_is_refused_with_its_place(
+    body: bytes, expected: list[tuple[str, str]]
+) -> None:
     assert found(body) == expected
 
 
@@ -66,7 +71,10 @@ def test_a_pointer_escapes_what_rfc_6901_says() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=20)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(max_size=20)
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=8), inner, max_size=5),
     max_leaves=30,
@@ -79,7 +87,11 @@ def test_plain_json_within_the_limits_is_read_as_the_standard_library_reads_it(v
     try:
         read = parse(body)
     except UnreadableBytes as refused:
-        assert {finding.rule.partition("#")[2] for finding in refused.findings} <= {"character", "number", "depth"}
+        assert {finding.rule.partition("#")[2] for finding in refused.findings} <= {
+            "character",
+            "number",
+            "depth",
+        }
     else:
         assert read == value or (isinstance(value, float) and math.isclose(value, float(str(read))))
 

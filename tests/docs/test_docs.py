@@ -69,5 +69,7 @@ def test_every_example_of_turtle_in_the_pages_is_turtle() -> None:
 def test_the_policy_that_is_shown_is_one_that_loads() -> None:
     from orchestrator.core.policy import PolicySet  # noqa: PLC0415
 
-    [text] = re.findall(r"```turtle\n(.*?)```", (ROOT / "docs/reference/policies.md").read_text(), flags=re.DOTALL)
+    [text] = re.findall(
+        r"```turtle\n(.*?)```", (ROOT / "docs/reference/policies.md").read_text(), flags=re.DOTALL
+    )
     assert PolicySet({"shown.ttl": text}).remarks == ()

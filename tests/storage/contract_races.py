@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.storage.examples import BASE, LEASE, NOW, arrival, claim, draft, log, outcome, plan

@@ -1,5 +1,6 @@
 """Every statement of the store finds its rows by an index, and in the index's order."""
 
+import asyncio
 import dataclasses
 import itertools
 import math
@@ -59,6 +60,7 @@ async def test_no_statement_scans_a_table_or_sorts(store: Store, tmp_path: Path)
             assert not step.startswith("SCAN"), (text, steps)
             assert "TEMP B-TREE" not in step, (text, steps)
             assert "AUTOMATIC" not in step, (text, steps)
+            assert not step.endswith("(log=?)") or _ends_early(text, step), (text, steps)
 
 
 @pytest.mark.parametrize("size", range(5))
@@ -106,14 +108,25 @@ async def test_nothing_is_counted_or_skipped(store: Store) -> None:
     assert len(counting) == 1
 
 
+def _ends_early(text: str, step: str) -> bool:
+    """Tell whether a walk along a log's whole index is short: over what waits, or to the first few."""
+    partial = ("INDEX notification_waiting", "INDEX delivery_due", "INDEX delivery_leased")
+    return any(index in step for index in partial) or ("ORDER BY" in text and "LIMIT" in text)
+
+
 async def _use_inbox(store: Store) -> None:
-    for number in (10, 11):
+    for number in range(10, 20):
         await store.ledger.keep(arrival(number))
     receipt = await store.ledger.keep(arrival(10))
     with pytest.raises(ConflictingContent):
         await store.ledger.keep(arrival(10, content="other"))
-    for one in await claim(store, now=NOW + 100):
-        await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW + 100)
+    # Together: SQLite plans for a list of one otherwise than for a list of many.
+    await asyncio.gather(
+        *(
+            store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW + 100)
+            for one in await claim(store, now=NOW + 100)
+        )
+    )
     await store.ledger.pending()
     await store.reader.listing("inbox", after=2, limit=3)
     await store.reader.latest("inbox")

@@ -123,7 +123,8 @@ def build(tmp_path: Path) -> Build:
 
     @contextlib.asynccontextmanager
     async def make(
-        *, header_timeout: float = 10.0, connections: int = 512, **changes: Any) -> AsyncIterator[House]:
+        *, header_timeout: float = 10.0, connections: int = 512, **changes: Any
+    ) -> AsyncIterator[House]:
         store = await asyncio.to_thread(
             Store.open, f"sqlite:///{tmp_path}/{uuid.uuid4().hex}.sqlite", public_url=BASE
         )
@@ -148,9 +149,7 @@ def build(tmp_path: Path) -> Build:
         bound = socket.create_server(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         try:
-            async with serve(
-                make_app(site), bound, header_timeout=header_timeout, connections=connections
-            ):
+            async with serve(make_app(site), bound, header_timeout=header_timeout, connections=connections):
                 base = f"http://127.0.0.1:{port}"
                 async with aiohttp.ClientSession(base, auto_decompress=False) as session:
                     yield House(site=site, store=store, session=session, port=port)

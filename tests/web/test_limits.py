@@ -178,7 +178,9 @@ async def test_every_answer_forbids_guessing_its_type_and_names_no_versions(hous
         assert exposed == "Link, ETag, Location, Accept-Post, Retry-After"
 
 
-@pytest.mark.parametrize("first", [b"\x16\x03\x01\x02", b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "first", [b"\x16\x03\x01\x02", b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n"]
+)
 async def test_what_is_no_http_is_a_problem_too_and_no_noise_in_the_log(
     house: Any, first: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import config_option, json_option, load_settings
-from orchestrator.cli.output import bad, good, plain, show
+from orchestrator.cli.output import bad, count, good, plain, show
 from orchestrator.cli.sources import read_source
 
 if TYPE_CHECKING:
@@ -132,14 +132,10 @@ def _report(source: str, screening: "Screening") -> Iterator[str]:
     kind = (notification.pattern if notification else None) or "no known pattern"
     verdict = good("accepted") if screening.accepted else bad(f"refused, {screening.refusal}")
     refusing = sum(finding.refuses for finding in screening.findings)
-    counts = [_count(refusing, "violation"), _count(len(screening.findings) - refusing, "warning")]
+    counts = [count(refusing, "violation"), count(len(screening.findings) - refusing, "warning")]
     yield f"{plain(source)}: {verdict} ({kind}; {', '.join(counts)})"
     for finding in screening.findings:
         yield from _lines(finding)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _lines(finding: "Finding") -> Iterator[str]:

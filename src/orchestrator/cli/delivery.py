@@ -7,7 +7,7 @@ import click
 
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import config_option, json_option, limit_option, load_settings, open_database
-from orchestrator.cli.output import say, show, table
+from orchestrator.cli.output import count, say, show, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +80,15 @@ async def _retry(settings: "Settings", identifier: str) -> "Delivery":
 
 
 def _row(delivery: "Delivery") -> list[object]:
-    tried = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
     state = f"{delivery.state}{f' ({delivery.reason})' if delivery.reason else ''}"
-    return [delivery.id, f"event {delivery.event}", state, tried, delivery.status, delivery.target]
+    return [
+        delivery.id,
+        f"event {delivery.event}",
+        state,
+        count(delivery.attempts, "attempt"),
+        delivery.status,
+        delivery.target,
+    ]
 
 
 def _members(delivery: "Delivery", base: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ import click
 from orchestrator.cli import logs
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import json_option
-from orchestrator.cli.output import bad, good, plain, say, show
+from orchestrator.cli.output import bad, count, good, plain, say, show
 from orchestrator.cli.serve import urls
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _told(account: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{number}. {plain(step['title'])}."
         yield f"   received   {step['status']}, kept at {plain(step['location'])}"
-        yield f"   screened   {plain(step['pattern'])}, {step['warnings']} warnings"
+        yield f"   screened   {plain(step['pattern'])}, {count(step['warnings'] or 0, 'warning')}"
         yield f"   processed  {plain(step['state'])} ({plain(step['reason'])})"
         yield f"   logged     event {step['sequence']}, {plain(step['event'])}"
     for delivery in account["deliveries"]:

@@ -49,6 +49,11 @@ def table(rows: Iterable[Iterable[object]]) -> None:
         click.echo("  ".join([*cells, line[-1]]).rstrip())
 
 
+def count(number: int, word: str) -> str:
+    """Return `3 warnings`, and `1 warning`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def good(text: str) -> str:
     """Return `text` in the colour of success; click leaves colours out where there is no terminal."""
     return click.style(text, fg="green")

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import json_option
-from orchestrator.cli.output import bad, plain, say, show
+from orchestrator.cli.output import bad, count, plain, say, show
 from orchestrator.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def lint(places: Sequence[Path], *, strict: bool, is_json: bool) -> None:
     else:
         for remark in remarks:
             click.echo(_line(remark))
-        say(f"{errors} errors, {len(remarks) - errors} warnings")
+        say(f"{count(errors, 'error')}, {count(len(remarks) - errors, 'warning')}")
     raise click.exceptions.Exit(1 if errors or (strict and remarks) else 0)
 
 

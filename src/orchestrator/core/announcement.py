@@ -58,4 +58,5 @@ def topic_of(notification: Notification) -> str:
 
 
 def _key(*parts: Iterable[str]) -> str:
-    return hashlib.sha256(canonical([sorted(part) for part in parts])).hexdigest()
+    said: list[Json] = [list[Json](sorted(part)) for part in parts]
+    return hashlib.sha256(canonical(said)).hexdigest()

@@ -28,7 +28,14 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
     """Return the expanded document, or raise `UnacceptableDocument` with every finding."""
     if not isinstance(document, dict):
         raise UnacceptableDocument(
-            [_finding("object", "Send one JSON object: an ActivityStreams 2 activity.", "", spec=_AS2 + "#activities")]
+            [
+                _finding(
+                    "object",
+                    "Send one JSON object: an ActivityStreams 2 activity.",
+                    "",
+                    spec=_AS2 + "#activities",
+                )
+            ]
         )
     findings = [*_check_contexts(document, contexts), *_check_root(document)]
     if findings:
@@ -120,7 +127,9 @@ def _check_context(context: Json, place: str, contexts: Contexts) -> Iterator[Fi
                     f"The context {part[:200]} is not known here, and contexts are never fetched: "
                     f"use {v.AS_CONTEXT} and {v.NOTIFY_CONTEXT}, or ask the operator to add it."
                 )
-                yield _finding("unknown-context", message, here, value=part[:200], spec=_JSONLD + "#the-context")
+                yield _finding(
+                    "unknown-context", message, here, value=part[:200], spec=_JSONLD + "#the-context"
+                )
         elif isinstance(part, dict):
             yield from _check_inline(part, here, contexts)
         else:
@@ -135,10 +144,15 @@ def _check_inline(context: Mapping[str, Json], place: str, contexts: Contexts) -
         here = place + pointer(key)
         if key in _CONTEXT_KEYWORDS:
             yield _finding("inline-context", f"Leave {key} out of inline contexts.", here)
-        elif key in contexts.terms or terms.iri(key).startswith((v.AS, v.NOTIFY)) and not key.startswith("@"):
+        elif key in contexts.terms or terms.iri(key).startswith((v.AS, v.NOTIFY)):
             message = f"Do not redefine “{key[:80]}”: it belongs to ActivityStreams 2 or COAR Notify."
             yield _finding("redefined-term", message, here, spec=_AS2 + "#jsonld")
-        elif isinstance(definition, dict) and not set(definition) <= {"@id", "@type", "@container", "@language"}:
+        elif isinstance(definition, dict) and not set(definition) <= {
+            "@id",
+            "@type",
+            "@container",
+            "@language",
+        }:
             message = "Define terms by @id, @type, @language and @container only."
             yield _finding("inline-context", message, here, spec=_JSONLD + "#term-definitions")
         elif isinstance(definition, dict) and definition.get("@container") not in _CONTAINERS:
@@ -182,7 +196,9 @@ def _no_activity(document: Mapping[str, Json]) -> Finding:
     )
 
 
-def _check_identifiers(document: Mapping[str, Json], root: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
+def _check_identifiers(
+    document: Mapping[str, Json], root: Mapping[str, Any], limits: Limits
+) -> Iterator[Finding]:
     """Check what `@id` must never be, anywhere in the document."""
     bad: dict[str, tuple[str, str]] = {}
     for identifier, described in _identifiers(root):

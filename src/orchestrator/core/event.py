@@ -1,4 +1,4 @@
-"""A lifecycle event: the envelope that is proven, and the payload that may be erased (`docs/reference/log.md`).
+"""A lifecycle event: the envelope that is proven, the payload that may be erased (`docs/reference/log.md`).
 
 The envelope's members and order of meaning are fixed: readers keep its bytes, and its hash is a leaf of
 the log's tree for ever (RFC 6962, section 2.1).

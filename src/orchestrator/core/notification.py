@@ -104,6 +104,7 @@ def _identifiers(nodes: list[dict[str, Any]]) -> tuple[str, ...]:
 
 def _text(node: Mapping[str, Any], prop: str) -> str | None:
     for value in node.get(prop, ()):
-        if isinstance(value, dict) and isinstance(value.get("@value"), str):
-            return value["@value"][:200]
+        text = value.get("@value") if isinstance(value, dict) else None
+        if isinstance(text, str):
+            return text[:200]
     return None

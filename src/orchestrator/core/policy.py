@@ -146,7 +146,7 @@ class PolicySet:
         errors = [str(remark) for remark in remarks if remark.severity == "error"]
         if errors:
             raise ConfigurationError("\n".join(errors))
-        digest = hashlib.sha256(canonical({name: text for name, text in sorted(files.items())})).digest()
+        digest = hashlib.sha256(canonical(dict(sorted(files.items())))).digest()
         # RFC 6920: the name of a thing by its hash.
         self.id = "ni:///sha-256;" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
@@ -162,7 +162,7 @@ class PolicySet:
             yield Remark(source=name, message=error.message)
             return
         yield from _lint_terms(graph, name, text)
-        found = sorted(graph.subjects(RDF.type, URIRef(_POL + "Policy")))
+        found = sorted(graph.subjects(RDF.type, URIRef(_POL + "Policy")), key=str)
         if not found:
             yield Remark(source=name, message="no pol:Policy in this file")
         for subject in found:
@@ -217,7 +217,7 @@ def decision_graph(published: Mapping[str, Any], facts: Facts, contexts: Context
     """
     data = new_graph()
     for subject, predicate, value in graph_of(to_quads([dict(published)], contexts)):
-        claims = predicate.startswith(_NOT_FROM_MESSAGES) if isinstance(predicate, URIRef) else True
+        claims = str(predicate).startswith(_NOT_FROM_MESSAGES)
         types = predicate == RDF.type and str(value).startswith(_NOT_FROM_MESSAGES)
         if not claims and not types:
             data.add((subject, predicate, value))
@@ -244,7 +244,9 @@ def _read_policy(graph: Graph, subject: RdfNode, name: str) -> Policy:
         raise ConfigurationError(f"give {_local(subject)} an rdfs:label: logs and the dashboard show it")
     conditions = list(graph.objects(subject, URIRef(_POL + "when")))
     if len(conditions) > 1:
-        raise ConfigurationError(f"{_local(subject)} has several pol:when; put them into one shape or two policies")
+        raise ConfigurationError(
+            f"{_local(subject)} has several pol:when; put them into one shape or two policies"
+        )
     dispositions, hubs = _read_actions(graph, subject)
     priority = graph.value(subject, URIRef(_POL + "priority"))
     if priority is not None and not isinstance(getattr(priority, "value", None), int):
@@ -272,19 +274,25 @@ def _read_actions(graph: Graph, subject: RdfNode) -> tuple[list[Disposition], li
             dispositions.append(_DISPOSITIONS[kind])
         elif kind == _ANNOUNCE:
             targets = [str(hub) for hub in graph.objects(action, URIRef(_POL + "to"))]
-            bad = [hub for hub in targets if not (is_absolute(hub) and hub.startswith(("http://", "https://")))]
+            bad = [
+                hub for hub in targets if not (is_absolute(hub) and hub.startswith(("http://", "https://")))
+            ]
             if not targets or bad:
                 raise ConfigurationError("pol:Announce needs pol:to <http(s) IRI of the hub>")
             hubs += targets
         elif kind in _LATER:
             raise ConfigurationError(f"pol:{kind.removeprefix(_POL)} is not available in this version")
         else:
-            raise ConfigurationError(f"unknown action {kind}: use pol:Announce, pol:Log, pol:Ignore or pol:RequireAcceptance")
+            raise ConfigurationError(
+                f"unknown action {kind}: use pol:Announce, pol:Log, pol:Ignore or pol:RequireAcceptance"
+            )
     return dispositions, hubs
 
 
 def _lint_terms(graph: Graph, name: str, text: str) -> Iterator[Remark]:
-    used = {str(term) for triple in graph for term in triple if isinstance(term, URIRef) and term.startswith(_POL)}
+    used = {
+        str(term) for triple in graph for term in triple if isinstance(term, URIRef) and term.startswith(_POL)
+    }
     for term in sorted(used - _TERMS - _LATER):
         near = _nearest(term)
         hint = f"; did you mean pol:{near.removeprefix(_POL)}?" if near else ""
@@ -295,11 +303,15 @@ def _lint_terms(graph: Graph, name: str, text: str) -> Iterator[Remark]:
 def _lint_conditions(graph: Graph, policy: Policy, line: int | None) -> Iterator[Remark]:
     for shape in _shapes_below(graph, policy.when):
         for predicate in _VACUOUS:
-            if (shape, predicate, None) in graph and (shape, SH.minCount, None) not in graph and (shape, SH.path, None) in graph:
+            if (
+                (shape, predicate, None) in graph
+                and (shape, SH.minCount, None) not in graph
+                and (shape, SH.path, None) in graph
+            ):
                 path = graph.value(shape, SH.path)
                 message = (
-                    f"{policy.label}: sh:{_local(predicate)} on {_local(path)} holds when the property is absent; "
-                    "add sh:minCount 1"
+                    f"{policy.label}: sh:{_local(predicate)} on {_local(path)} holds when the property "
+                    "is absent; add sh:minCount 1"
                 )
                 yield Remark(source=policy.source, message=message, line=line, severity="warning")
         for pattern in graph.objects(shape, SH.pattern):
@@ -310,7 +322,9 @@ def _lint_conditions(graph: Graph, policy: Policy, line: int | None) -> Iterator
                 try:
                     re.compile(str(pattern))
                 except re.error as error:
-                    yield Remark(source=policy.source, message=f"{policy.label}: {pattern}: {error}", line=line)
+                    yield Remark(
+                        source=policy.source, message=f"{policy.label}: {pattern}: {error}", line=line
+                    )
 
 
 def _shapes_below(graph: Graph, start: RdfNode | None) -> Iterator[RdfNode]:

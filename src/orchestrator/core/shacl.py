@@ -97,7 +97,9 @@ class ShapeSet:
     def _aim(self, *slugs: str) -> Graph:
         """Return the shapes with every named node shape of these files aimed at the root."""
         files = tuple(f"{v.SHAPES}{slug}#" for slug in slugs)
-        shapes = [shape for shape in self._graph.subjects(RDF.type, SH.NodeShape) if str(shape).startswith(files)]
+        shapes = [
+            shape for shape in self._graph.subjects(RDF.type, SH.NodeShape) if str(shape).startswith(files)
+        ]
         return focused(self._graph, shapes)
 
     def _finding(self, report: Graph, result: RdfNode, locator: Locator, tolerated: set[str]) -> Finding:
@@ -128,7 +130,9 @@ class ShapeSet:
             for head in self._graph.objects(shape, _TYPES):
                 types = frozenset(str(item) for item in list_items(self._graph, head))
                 if found.setdefault(types, slug) != slug:
-                    raise ConfigurationError(f"shapes/{slug}.ttl and shapes/{found[types]}.ttl claim the same types")
+                    raise ConfigurationError(
+                        f"shapes/{slug}.ttl and shapes/{found[types]}.ttl claim the same types"
+                    )
         return found
 
     def _read_rules(self) -> Iterable[Rule]:

@@ -7,6 +7,7 @@ limits together.
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.vocabulary import PROBLEMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -93,7 +94,7 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
 
 def canonical(value: Json) -> bytes:
     """Return `value` in the canonical form of RFC 8785, by which contents are compared."""
-    return rfc8785.dumps(value)  # type: ignore[arg-type]
+    return rfc8785.dumps(value)
 
 
 def _finding(rule: str, message: str, place: str, value: object = None) -> Finding:
@@ -134,8 +135,8 @@ def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(members) == len(pairs):
         return members
     marked = _Marked(members)
-    seen: set[str] = set()
-    marked.repeated = [name for name, _ in pairs if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    names = Counter(name for name, _ in pairs)
+    marked.repeated = [name for name, count in names.items() if count > 1]
     return marked
 
 
@@ -175,8 +176,8 @@ def _walk(root: object, limits: Limits, *, escapes: bool) -> "Iterator[Finding]"
 
 def _open(
     value: dict[str, Json] | list[Json], place: str, limits: Limits, *, escapes: bool
-) -> "Iterator[Finding]":
-    """Yield what is wrong with the container itself; return its children in order of reading."""
+) -> "Generator[Finding, None, Sequence[tuple[str | int, Json]]]":
+    """Yield what is wrong with the container itself; return its children, the last one first."""
     if isinstance(value, list):
         if len(value) > limits.array:
             message = f"Send at most {limits.array} items; this array has {len(value)}."
@@ -184,7 +185,7 @@ def _open(
             return []
         return list(enumerate(value))[::-1]
     if isinstance(value, _Marked):
-        for name in dict.fromkeys(value.repeated):
+        for name in value.repeated:
             message = f"Give the member “{name[:80]}” once (RFC 7493 section 2.3)."
             yield _finding("duplicate-member", message, place + pointer(name[:80]))
     for name in value:

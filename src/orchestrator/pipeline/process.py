@@ -74,7 +74,7 @@ class Processing:
             outcome = self._again(claimed, "overloaded")
         except TooCostly:
             outcome = self._again(claimed, "too-costly")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
             _log.exception("processing_failed key=%s", claimed.lease.key)
             outcome = self._again(claimed, f"failed: {type(error).__name__}")
         try:

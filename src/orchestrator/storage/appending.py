@@ -19,8 +19,11 @@ _event = schema.event.c
 
 # Locked before anything is looked up: of two who append the same activity, the second sees the first's.
 _HEAD: Final = sa.select(_head.sequence, _head.created).where(_head.log == LOG).with_for_update()
-_KNOWN: Final = sa.select(_event.sender, _event.activity).where(
-    _event.log == LOG, _event.activity.in_(bindparam("activities", expanding=True))
+# Asked for each sender: with the activities alone SQLite would walk through the whole index of identities.
+_KNOWN: Final = sa.select(_event.activity).where(
+    _event.log == LOG,
+    _event.sender == bindparam("sender"),
+    _event.activity.in_(bindparam("activities", expanding=True)),
 )
 _ADD_EVENTS: Final = sa.insert(schema.event)
 _ADD_TYPES: Final = sa.insert(schema.event_type)
@@ -39,13 +42,15 @@ class Appending:
         self._types: list[dict[str, object]] = []
         self._deliveries: list[dict[str, object]] = []
         self._known: set[tuple[str, str]] = set()
-        activities = sorted({draft.activity for draft in drafts})
-        if activities:
-            connection = transaction.connection
-            self._sequence, self._created = connection.execute(_HEAD).one()
-            self._known.update(
-                (row.sender, row.activity) for row in connection.execute(_KNOWN, {"activities": activities})
-            )
+        asked: dict[str, set[str]] = {}
+        for draft in drafts:
+            asked.setdefault(draft.sender, set()).add(draft.activity)
+        if asked:
+            self._sequence, self._created = transaction.connection.execute(_HEAD).one()
+        for sender, activities in asked.items():
+            values = {"sender": sender, "activities": list(activities)}
+            found = transaction.connection.execute(_KNOWN, values).scalars()
+            self._known.update((sender, activity) for activity in found)
 
     def has(self, draft: Draft) -> bool:
         """Whether the log tells of `draft`'s activity already."""
