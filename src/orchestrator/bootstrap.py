@@ -90,9 +90,9 @@ def catalogue_of(settings: Settings) -> Catalogue:
     return Catalogue.load({url: Path(path) for url, path in settings.contexts.items()})
 
 
-async def open_store(settings: Settings) -> Store:
-    """Open the database, bringing its schema up to date."""
-    return await asyncio.to_thread(Store.open, settings.database, public_url=settings.base)
+async def open_store(settings: Settings, *, public_url: str | None = None) -> Store:
+    """Open the database, bringing its schema up to date; None: under the URL that its events have."""
+    return await asyncio.to_thread(Store.open, settings.database, public_url=public_url)
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +115,7 @@ async def running(
         stack.callback(bound.close)
         catalogue = catalogue or catalogue_of(settings)
         policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
-        store = await open_store(settings)
+        store = await open_store(settings, public_url=settings.base)
         stack.push_async_callback(store.close)
         if screener is None:
             screener = pool_of(settings, catalogue)

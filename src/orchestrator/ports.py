@@ -6,14 +6,16 @@ Times are integers: milliseconds since 1970-01-01T00:00:00Z.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.core.delivery import DeliveryState, Verdict
 from orchestrator.core.event import Draft, LifecycleEvent
 from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
-from orchestrator.core.policy import Facts, Judgement, PolicySet
-from orchestrator.core.screening import Screening
+
+if TYPE_CHECKING:  # pySHACL and rdflib, which a look into the database does not need
+    from orchestrator.core.policy import Facts, Judgement, PolicySet
+    from orchestrator.core.screening import Screening
 
 
 class NotificationState(StrEnum):
@@ -272,11 +274,11 @@ class Outbox(Protocol):
 class Screener(Protocol):
     """Judges strangers' bytes where that can be bounded."""
 
-    async def screen(self, body: bytes) -> Screening:
+    async def screen(self, body: bytes) -> "Screening":
         """Screen a body (`core.screening`). Raises `Overloaded` when too much waits already."""
         ...
 
-    async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
+    async def judge(self, body: bytes, facts: "Facts", policies: "PolicySet") -> "Judgement":
         """Project an accepted body and match it with `policies` (`core.policy`).
 
         Raises `TooCostly` when that takes more than its budget.
@@ -287,7 +289,7 @@ class Screener(Protocol):
 class Policies(Protocol):
     """The policies in force."""
 
-    def snapshot(self) -> PolicySet:
+    def snapshot(self) -> "PolicySet":
         """Return the set that is in force now; it never changes, a reload puts another in its place."""
         ...
 

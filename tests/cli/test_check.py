@@ -101,6 +101,11 @@ def test_nothing_in_a_notification_reaches_the_terminal_as_a_command(run: Run, t
         assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(ended.out)
 
 
+def test_an_ill_typed_value_is_no_traceback_on_stderr(run: Run, tmp_path: Path) -> None:
+    file = broken(tmp_path, {"op": "add", "path": "/published", "value": "yesterday\nlevel=critical"})
+    assert run("check", file).err == ""
+
+
 def test_a_file_that_cannot_be_read_is_a_usage_error(run: Run) -> None:
     ended = run("check", "nothing.json")
     assert ended.code == 2

@@ -6,7 +6,7 @@ from tests.storage.examples import LEASE, NOW, log, plan
 
 from orchestrator.core.delivery import DeliveryState, Verdict, delivery_id
 from orchestrator.core.errors import BadRequest, LeaseLost, NotFound
-from orchestrator.ports import Delivery
+from orchestrator.ports import Delivery, Plan
 from orchestrator.storage import Store, schema
 
 HUB = "https://hub.example/"
@@ -45,6 +45,18 @@ class OutboxContract:
             created=written.created,
             finished=None,
         )
+
+    async def test_a_target_is_told_of_a_topic_once(self, store: Store) -> None:
+        """Or two orchestrators whose policies name each other would never stop."""
+        review, other = (
+            Plan(target=HUB, policies=("urn:p:1",), topic=topic) for topic in ("review", "other")
+        )
+        elsewhere = Plan(target="https://b.example/", policies=("urn:p:1",), topic="review")
+        await log(store, 1, review)
+        await log(store, 2, review, elsewhere)
+        await log(store, 3, other)
+        told = {(delivery.target, delivery.event) for delivery in await store.outbox.deliveries()}
+        assert told == {(HUB, 1), ("https://b.example/", 2), (HUB, 3)}
 
     async def test_due_deliveries_are_claimed_longest_due_first_and_never_twice(self, store: Store) -> None:
         """Who has claimed holds it while the lease lasts."""

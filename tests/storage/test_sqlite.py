@@ -15,7 +15,7 @@ from tests.storage.examples import BASE, NOW, arrival, claim, draft, log, outcom
 from tests.storage.statements import Statement, statements
 
 from orchestrator.core.errors import ConfigurationError, StorageError
-from orchestrator.ports import NotificationState, Outcome
+from orchestrator.ports import NotificationState, Outcome, Query
 from orchestrator.storage import Store
 from orchestrator.storage import engine as engines
 
@@ -218,3 +218,27 @@ async def test_the_log_survives_one_store_while_another_closes(open_store: OpenS
     await first.close()
     assert (await second.reader.head()).sequence == 1
     await log(second, 2)
+
+
+async def test_the_first_event_fixes_the_base_of_all_event_iris(url: str, open_store: OpenStore) -> None:
+    store = open_store()
+    await log(store, 1)
+    [event] = await store.reader.events(Query())
+    with pytest.raises(ConfigurationError, match="set server"):
+        Store.open(url, public_url="https://elsewhere.example")
+    reopened = Store.open(url)
+    try:
+        assert [found.iri for found in await reopened.reader.events(Query())] == [event.iri]
+    finally:
+        await reopened.close()
+
+
+async def test_before_the_first_event_the_base_may_still_change(url: str, open_store: OpenStore) -> None:
+    await open_store().close()
+    moved = Store.open(url, public_url="https://elsewhere.example")
+    try:
+        await log(moved, 1)
+        [event] = await moved.reader.events(Query())
+        assert event.iri == "https://elsewhere.example/log/e/1"
+    finally:
+        await moved.close()

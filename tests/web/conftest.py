@@ -64,7 +64,7 @@ class NoPolicies:
         return PolicySet({})
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(kw_only=True, repr=False)
 class House:
     """A served site, with what a test wants to look at behind it."""
 

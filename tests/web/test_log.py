@@ -128,7 +128,7 @@ async def test_an_unchanged_root_is_a_304(house: Any, specimen: Specimen) -> Non
     assert (await house.ask("/log", If_None_Match=first.headers["ETag"])).status == 200
 
 
-async def test_a_page_that_fills_exactly_gets_its_next_link_when_there_is_one(
+async def test_a_last_page_that_is_full_stays_open_until_it_can_say_what_comes_next(
     build: Any, specimen: Specimen
 ) -> None:
     async with build(page_size=2) as house:
@@ -136,7 +136,9 @@ async def test_a_page_that_fills_exactly_gets_its_next_link_when_there_is_one(
         full = await house.ask("/log?page=1")
         await write(house, specimen, 1)
         followed = await house.ask("/log?page=1", If_None_Match=full.headers["ETag"])
-        assert followed.status == 200 or "next" in json.loads(full._body)
+        assert full.headers["Cache-Control"] == "no-cache"
+        assert followed.headers["Cache-Control"].endswith("immutable")
+        assert json.loads(followed._body)["next"] == f"{BASE}/log?page=2"
 
 
 async def test_an_event_stands_in_a_page_as_the_bytes_that_were_stored(

@@ -1,7 +1,6 @@
 """`orchestrator demo`: the whole service in a fresh folder, and a round of notifications through it."""
 
 import json
-import logging
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orchestrator.cli import logs
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import bad, count, good, plain, say, show
@@ -51,8 +49,12 @@ def demo(context: click.Context, /, *, once: bool, folder: Path | None, port: in
     the certification service accepts and announces it, a policy tells the hub. Then it keeps serving
     until Ctrl-C, or with --once ends: with 0 only if everything went as it should.
     """
-    logs.configure(logs.JsonLines(), ours=logging.INFO if context.obj else logging.WARNING)
     import asyncio
+    import logging
+
+    from orchestrator.cli import logs
+
+    logs.configure(logs.JsonLines(), ours=logging.INFO if context.obj else logging.WARNING)
 
     went_well = asyncio.run(_demo(_fresh(folder), port, once=once, is_json=is_json))
     raise click.exceptions.Exit(0 if went_well else 1)
@@ -81,11 +83,10 @@ async def _demo(folder: Path, port: int, *, once: bool, is_json: bool) -> bool:
     from orchestrator.client import Client
     from orchestrator.config import load
 
-    bound = open_socket(load(flags={"server.port": port}).settings)
-    with served(_PEERS) as (repository, certifier, hub):
+    wanted = load(flags={"server.port": port}).settings
+    with open_socket(wanted) as bound, served(_PEERS) as (repository, certifier, hub):
         settings = _furnish(folder, bound.getsockname()[1], hub)
         async with running(settings, bound) as service, Client() as client:
-            stop = _stop_on_signals(asyncio.Event())
             story = Round(service, repository, certifier, hub, client)
             await story.go(twice=once)
             account = _around(service, folder, (repository, certifier, hub)) | story.account()
@@ -95,6 +96,7 @@ async def _demo(folder: Path, port: int, *, once: bool, is_json: bool) -> bool:
                 for line in _told(account):
                     click.echo(line)
             if not once:
+                stop = _stop_on_signals(asyncio.Event())
                 for line in _next(service.url, folder):
                     say(line)
                 await stop.wait()

@@ -52,3 +52,5 @@ def configure(formatter: logging.Formatter, *, ours: int, others: int = logging.
     root.handlers[:] = [there]
     root.setLevel(others)
     logging.getLogger(OURS).setLevel(ours)
+    # rdflib tells of every ill-typed literal with a traceback; what is wrong with it is a finding already.
+    logging.getLogger("rdflib").setLevel(logging.ERROR)

@@ -1,12 +1,11 @@
 """The root of the command line: what all commands share, and what a failure looks like."""
 
-import logging
 import os
 from typing import Any, Final
 
 import click
 
-from orchestrator.cli import check, config, delivery, demo, inbox, log, logs, policy, read, send, serve
+from orchestrator.cli import check, config, delivery, demo, inbox, log, policy, read, send, serve
 from orchestrator.cli.output import say
 from orchestrator.core.errors import (
     AddressRefused,
@@ -63,6 +62,10 @@ def root(context: click.Context, /, *, verbose: bool) -> None:
     context.obj = verbose
     if os.environ.get("NO_COLOR"):  # https://no-color.org
         context.color = False
+    import logging
+
+    from orchestrator.cli import logs
+
     level = logging.INFO if verbose else logging.WARNING
     logs.configure(logs.Sentences(), ours=logging.DEBUG if verbose else logging.WARNING, others=level)
 

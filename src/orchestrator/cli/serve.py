@@ -1,12 +1,10 @@
 """`orchestrator serve`: the service."""
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli import logs
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import config_option, json_option, load_settings
 from orchestrator.cli.output import show_line, table
@@ -45,14 +43,17 @@ def serve(
         server__public_url=flags["public_url"],
         policies__folder=flags["policies"],
     ).settings
+    import asyncio
+    import logging
+
+    from orchestrator.bootstrap import open_socket, run_until_stopped
+    from orchestrator.cli import logs
+
     logs.configure(
         logs.JsonLines(),
         ours=logging.DEBUG if context.obj else logging.INFO,
         others=logging.INFO if context.obj else logging.WARNING,
     )
-    import asyncio
-
-    from orchestrator.bootstrap import open_socket, run_until_stopped
 
     def ready(running: "Running") -> None:
         places = urls(running.url)

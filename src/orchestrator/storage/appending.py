@@ -10,6 +10,7 @@ from orchestrator.core import event as events
 from orchestrator.core.delivery import DeliveryState, delivery_id
 from orchestrator.core.event import Draft, LifecycleEvent
 from orchestrator.ports import Plan
+from orchestrator.storage import engine as engines
 from orchestrator.storage import rows, schema
 from orchestrator.storage.schema import LOG
 from orchestrator.storage.writer import Transaction
@@ -27,7 +28,6 @@ _KNOWN: Final = sa.select(_event.activity).where(
 )
 _ADD_EVENTS: Final = sa.insert(schema.event)
 _ADD_TYPES: Final = sa.insert(schema.event_type)
-_ADD_DELIVERIES: Final = sa.insert(schema.delivery)
 _ADVANCE: Final = sa.update(schema.log_head).where(_head.log == LOG)
 
 
@@ -76,10 +76,14 @@ class Appending:
         for statement, values in (
             (_ADD_EVENTS, self._rows),
             (_ADD_TYPES, self._types),
-            (_ADD_DELIVERIES, self._deliveries),
         ):
             if values:
                 self._transaction.connection.execute(statement, values)
+        if self._deliveries:
+            # What a target has been told of already is left out.
+            engine = self._transaction.connection.engine
+            add = engines.insert_new(engine, schema.delivery, ("log", "target", "topic"))
+            self._transaction.connection.execute(add, self._deliveries)
 
     def advance(self) -> None:
         """Move the log's end: the last statement of the transaction."""
@@ -105,6 +109,7 @@ def _row(draft: Draft, event: LifecycleEvent) -> dict[str, object]:
 def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, object]]:
     """Return one row per target, with the policies of all plans for it."""
     policies: dict[str, set[str]] = {}
+    topics = {plan.target: plan.topic for plan in plans}
     for plan in plans:
         policies.setdefault(plan.target, set()).update(plan.policies)
     return [
@@ -113,6 +118,8 @@ def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, 
             "log": LOG,
             "event": event.sequence,
             "target": target,
+            # Without a topic every event is news of its own.
+            "topic": topics[target] or event.iri,
             "policies": rows.to_json(sorted(asked)),
             "state": DeliveryState.PENDING,
             "attempts": 0,

@@ -43,6 +43,7 @@ log_head: Final = sa.Table(
     sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("created", Milliseconds, nullable=False),
+    sa.Column("public_url", sa.Text, nullable=False),
 )
 """The end of each log, updated last in a transaction that appends: so numbers have no gaps."""
 
@@ -128,6 +129,7 @@ delivery: Final = sa.Table(
     sa.Column("log", sa.Integer, nullable=False),
     sa.Column("event", sa.BigInteger, nullable=False),
     sa.Column("target", sa.Text, nullable=False),
+    sa.Column("topic", sa.Text, nullable=False),
     sa.Column("policies", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
@@ -143,6 +145,8 @@ delivery: Final = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("lease_until", Milliseconds),
     sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
+    # A target is told of a topic once, or two orchestrators would tell each other for ever.
+    sa.UniqueConstraint("log", "target", "topic", name="delivery_topic"),
     sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
     _one_of(DeliveryState, "delivery_state"),
     # Without a next time nobody would ever try again: none may vanish.

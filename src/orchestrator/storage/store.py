@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from orchestrator.core.errors import ConfigurationError
 from orchestrator.ports import Ledger, Outbox, Reader
+from orchestrator.storage import schema
 from orchestrator.storage.engine import open_engine
 from orchestrator.storage.ledger import SqlLedger
 from orchestrator.storage.migrate import migrate
@@ -32,15 +34,16 @@ class Store:
         self.outbox = SqlOutbox(self._writer, self._readers)
 
     @classmethod
-    def open(cls, url: str, *, public_url: str) -> "Store":
+    def open(cls, url: str, *, public_url: str | None = None) -> "Store":
         """Open the database at `url` (`sqlite:///path/to/file.db`), made or migrated as needed.
 
-        Blocks meanwhile. Event IRIs begin with `public_url`. Raises `ConfigurationError` for a URL or
-        file that cannot be used, `StorageError` when another process keeps the database busy.
+        Blocks meanwhile. Event IRIs begin with `public_url`; the first event fixes it for the life of the
+        log, and None takes what is fixed. Raises `ConfigurationError` for a URL or file that cannot be
+        used, or another `public_url`; `StorageError` when another process keeps the database busy.
         """
         engine = open_engine(url)
         migrate(url)
-        return cls(engine, public_url=public_url)
+        return cls(engine, public_url=_fix_public_url(engine, public_url))
 
     @property
     def engine(self) -> sa.Engine:
@@ -59,3 +62,22 @@ class Store:
         await self._writer.close()
         await self._readers.close()
         self._engine.dispose()
+
+
+def _fix_public_url(engine: sa.Engine, wanted: str | None) -> str:
+    """Return the base of this log's event IRIs: they are names, and names do not move."""
+    head = schema.log_head
+    with engine.connect() as connection, connection.begin():
+        row = connection.execute(
+            sa.select(head.c.public_url, head.c.sequence).where(head.c.log == schema.LOG)
+        ).one()
+        if wanted is None or wanted.rstrip("/") == row.public_url:
+            return str(row.public_url)
+        if row.sequence:
+            raise ConfigurationError(
+                f"The events of this log are named {row.public_url}/log/e/…: set server.public_url to "
+                f"{row.public_url}, not {wanted}, or use another database."
+            )
+        fixed = wanted.rstrip("/")
+        connection.execute(sa.update(head).where(head.c.log == schema.LOG).values(public_url=fixed))
+    return fixed

@@ -79,7 +79,8 @@ async def _page(request: web.Request, given: Mapping[str, str]) -> web.Response:
     if number > last:
         raise NotFound(f"The log ends with page {last}.")
     url, end = _page_url(site, number), number * site.page_size
-    closed = head.sequence >= end
+    # The last page may be full and is open all the same: it has yet to say what comes next.
+    closed = number < last
     open_headers = cache_headers(entity_tag(chosen, url, head.sequence, site.page_size))
     if not closed and is_unchanged(request, open_headers):
         return not_modified(open_headers)
@@ -89,7 +90,7 @@ async def _page(request: web.Request, given: Mapping[str, str]) -> web.Response:
         "next": _page_url(site, number + 1) if number < last else None,
         "last": _page_url(site, last),
     }
-    # A page that is full must not change, so the log's present end is for headers only.
+    # A closed page must not change, so the log's present end is for headers only.
     kept = {rel: to for rel, to in links.items() if rel != "last"}
     events = await site.reader.events(Query(since=end - site.page_size, until=end, limit=site.page_size))
     body = collection.page({"id": url, "type": _PAGE, "partOf": site.url(PATH), **kept}, events)

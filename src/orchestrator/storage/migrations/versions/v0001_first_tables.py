@@ -27,8 +27,9 @@ def _log_head() -> None:
         sa.Column("log", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("public_url", sa.Text, nullable=False),
     )
-    op.bulk_insert(table, [{"log": 1, "sequence": 0, "created": 0}])
+    op.bulk_insert(table, [{"log": 1, "sequence": 0, "created": 0, "public_url": ""}])
 
 
 def _event() -> None:
@@ -116,6 +117,7 @@ def _delivery() -> None:
         sa.Column("log", sa.Integer, nullable=False),
         sa.Column("event", sa.BigInteger, nullable=False),
         sa.Column("target", sa.Text, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
         sa.Column("policies", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
@@ -131,6 +133,7 @@ def _delivery() -> None:
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
         sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
+        sa.UniqueConstraint("log", "target", "topic", name="delivery_topic"),
         sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
         sa.CheckConstraint(
             "state IN ('PENDING', 'RETRYING', 'DELIVERED', 'DEAD', 'CANCELLED')", name="delivery_state"

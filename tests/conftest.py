@@ -1,0 +1,19 @@
+"""What all suites share: how properties are tested, and where shared material lies."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A slow machine is no failure, and a failure says how to repeat it.
+settings.register_profile("orchestrator", deadline=None, print_blob=True)
+settings.load_profile("orchestrator")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of specifications and corpora that lies beside the checkout, where there is one."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared")
+    return folder
