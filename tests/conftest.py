@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Helpers of several suites assert like their tests do.
+pytest.register_assert_rewrite("tests.acceptance.service", "tests.acceptance.peers")
+
 # A slow machine is no failure, and a failure says how to repeat it.
 settings.register_profile("orchestrator", deadline=None, print_blob=True)
 settings.load_profile("orchestrator")

@@ -7,6 +7,8 @@ an error that names the nearest one.
 
 import difflib
 import ipaddress
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -17,6 +19,7 @@ from typing import Any, Final, Literal, cast
 from orchestrator.core.errors import ConfigurationError
 
 _PREFIX: Final = "ORCHESTRATOR_"
+_HOST: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -99,8 +102,8 @@ class Settings:
     allow_private: tuple[str, ...] = _setting(
         "egress.allow_private",
         (),
-        "Networks (CIDR) outside the public internet to which we may connect all the same, such "
-        "as 127.0.0.0/8.",
+        "Networks (CIDR) and host names outside the public internet to which we may connect all the same, "
+        "such as 127.0.0.0/8.",
     )
     egress_ports: tuple[int, ...] = _setting(
         "egress.ports", (80, 443), "Ports to which we connect on the public internet."
@@ -306,11 +309,9 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             "inbox.read is token: set inbox.read_token (or ORCHESTRATOR_INBOX_READ_TOKEN_FILE)"
         )
-    for network in settings.allow_private:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ConfigurationError(f"egress.allow_private: {error}") from None
+    for place in settings.allow_private:
+        if not _is_network(place) and not _HOST.fullmatch(place):
+            raise ConfigurationError(f"egress.allow_private: {place} is neither a network nor a host name")
     if not 0 <= settings.port < 65_536:  # noqa: PLR2004
         raise ConfigurationError("server.port must be between 0 and 65535")
     for key, value in (("screening.workers", settings.workers), ("log.page_size", settings.page_size)):
@@ -322,8 +323,16 @@ def _check(settings: Settings) -> None:
         ("schedule.delivery_lease", settings.delivery_lease),
         ("screening.budget", settings.budget),
     ):
-        if seconds <= 0:
-            raise ConfigurationError(f"{key} must be more than 0")
+        if not 0 < seconds < math.inf:
+            raise ConfigurationError(f"{key} must be a number of seconds, more than 0")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_exposure(settings: Settings) -> None:

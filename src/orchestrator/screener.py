@@ -7,6 +7,7 @@ costs at most its time budget and a worker, which is replaced; the event loop ne
 import asyncio
 import contextlib
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -122,6 +123,8 @@ _worker: dict[str, Any] = {}
 def _enter(rulebook: Rulebook, memory: int, parent: int) -> None:
     """Make this process a worker: limited, and gone when its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the parent, which stops us
+    # A worker has nothing to tell: verdicts are its words. rdflib would print strangers' literals.
+    logging.disable(logging.CRITICAL)
     with contextlib.suppress(ImportError, OSError, AttributeError):
         # Linux only: a killed parent cannot tell its workers to end.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

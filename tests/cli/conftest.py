@@ -1,6 +1,7 @@
-"""The command line as people meet it: a process of its own, real databases, real servers."""
+"""The command line with real databases and real servers; each command as a process of its own at least once."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import orchestrator
+from orchestrator.cli.root import root
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures" / "notifications"
@@ -99,9 +102,32 @@ def serving(folder: Path, toml: str = "", **env: str) -> Iterator[Served]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def go(*words: str | Path, given: str | bytes = b"", cwd: Path = tmp_path, **env: str) -> Ended:
-        return command(*words, cwd=cwd, given=given, env=env)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run a command in this process, which has imported everything already; see `spawn`."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith("ORCHESTRATOR_") or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    there = logging.getLogger()
+    before = there.handlers[:], there.level
+
+    def go(*words: str | Path, given: str | bytes = b"", **env: str) -> Ended:
+        result = CliRunner(env=env).invoke(root, [*map(str, words)], input=given, prog_name="orchestrator")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+    yield go
+    there.handlers[:] = before[0]
+    there.setLevel(before[1])
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Run:
+    """Run a command as a process."""
+
+    def go(*words: str | Path, given: str | bytes = b"", **env: str) -> Ended:
+        return command(*words, cwd=tmp_path, given=given, env=env)
 
     return go
 

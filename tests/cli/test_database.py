@@ -30,7 +30,7 @@ def test_an_inbox_without_such_notifications_says_so_on_stderr(run: Run, demo: D
 
 
 def test_an_unknown_state_is_a_usage_error(run: Run, demo: Demo) -> None:
-    assert run("inbox", "list", "--state", "DAED", "--config", demo.config).code == 2
+    assert run("inbox", "list", "--state", "NONSENSE", "--config", demo.config).code == 2
 
 
 def test_a_notification_is_shown_with_its_bytes_state_and_event(run: Run, demo: Demo) -> None:

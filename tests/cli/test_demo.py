@@ -35,17 +35,17 @@ def test_a_demo_leaves_a_folder_that_the_service_can_be_started_from(demo: Demo)
     assert "<https://hub.example/>" not in policy
 
 
-def test_a_folder_with_something_in_it_is_left_alone(run: Run, demo: Demo) -> None:
+def test_a_folder_with_something_in_it_is_left_alone(spawn: Run, demo: Demo) -> None:
     before = sorted(demo.folder.rglob("*"))
-    ended = run("demo", "--once", "--folder", demo.folder)
+    ended = spawn("demo", "--once", "--folder", demo.folder)
     assert ended.code == 2
     assert "is not empty" in ended.err
     assert sorted(demo.folder.rglob("*")) == before
 
 
-def test_a_file_is_no_folder(run: Run, tmp_path: Path) -> None:
+def test_a_file_is_no_folder(spawn: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert run("demo", "--once", "--folder", "file").code == 2
+    assert spawn("demo", "--once", "--folder", "file").code == 2
 
 
 def test_without_once_the_demo_keeps_serving_until_it_is_stopped(tmp_path: Path) -> None:

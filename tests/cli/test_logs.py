@@ -1,8 +1,10 @@
 import json
 import logging
 
+import pytest
+
 from orchestrator.cli.logs import JsonLines, Sentences
-from orchestrator.cli.output import as_json, plain
+from orchestrator.cli.output import as_json, count, plain, table
 
 
 def record(text: str, *values: object, error: BaseException | None = None) -> logging.LogRecord:
@@ -52,3 +54,13 @@ def test_what_is_printed_is_safe_and_what_is_safe_is_kept() -> None:
         text = as_json(value, indent=indent)
         assert json.loads(text) == value
         assert not {"\x9b", "\u202e"} & set(text)
+
+
+def test_a_table_has_columns_and_a_dash_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table([["inbox", 1, "a"], ["log", None, "b\n"]])
+    table([])
+    assert capsys.readouterr().out == "inbox  1  a\nlog    -  b\\u000a\n"
+
+
+def test_numbers_are_told_as_people_do() -> None:
+    assert [count(number, "warning") for number in (0, 1, 2)] == ["0 warnings", "1 warning", "2 warnings"]

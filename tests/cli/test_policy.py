@@ -43,7 +43,7 @@ def test_a_broken_policy_is_named_with_file_and_line(run: Run, folder: Path) -> 
 
 
 def test_an_unknown_term_names_the_nearest_and_its_line(run: Run, folder: Path) -> None:
-    action = "pol:then [ a pol:Anounce ; pol:to <https://x.example/> ]"
+    action = "pol:then [ a pol:Announces ; pol:to <https://x.example/> ]"
     text = f'{PREFIXES}<#typo> a pol:Policy ; rdfs:label "Typo" ;\n    {action} .\n'
     (folder / "typo.ttl").write_text(text)
     ended = run("policy", "lint", "--json", folder)
@@ -52,7 +52,7 @@ def test_an_unknown_term_names_the_nearest_and_its_line(run: Run, folder: Path) 
         "file": str(folder / "typo.ttl"),
         "line": 6,
         "severity": "error",
-        "text": "unknown term pol:Anounce; did you mean pol:Announce?",
+        "text": "unknown term pol:Announces; did you mean pol:Announce?",
     } in ended.json
 
 

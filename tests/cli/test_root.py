@@ -13,7 +13,7 @@ from orchestrator.cli.commands import Command
 from orchestrator.cli.root import exit_code, root
 from orchestrator.core import errors
 
-from .conftest import FIXTURES, ROOT, Run, environment
+from .conftest import FIXTURES, ROOT, Demo, Run, environment
 
 HEAVY = (
     "rdflib",
@@ -82,7 +82,7 @@ def test_version_names_the_release(run: Run) -> None:
 
 
 def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(run: Run) -> None:
-    ended = run("chekc")
+    ended = run("checks")
     assert ended.code == 2
     assert "check" in ended.err
 
@@ -141,7 +141,31 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(run: Run) -> None:
     assert "\x1b" not in run("check", notification).out
 
 
-def test_output_goes_to_stdout_and_nothing_else_does(run: Run) -> None:
-    ended = run("config", "show", "--json")
-    assert (ended.code, ended.err) == (0, "")
-    assert json.loads(ended.out)["server.port"] == 8080
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["check", FIXTURES / "accept" / "valid.json", "--json"], 0),
+        (["check", ROOT / "pyproject.toml", "--json"], 1),
+        (["send", "--pattern", "accept", "--dry-run", "--json"], 0),
+        (["read", "http://127.0.0.1:9/"], 3),
+        (["inbox", "list", "--json"], 0),
+        (["inbox", "show", "nothing"], 1),
+        (["log", "read", "--json"], 0),
+        (["policy", "lint", ROOT / "policies", "--json"], 0),
+        (["delivery", "list", "--json"], 0),
+        (["delivery", "retry", "nothing"], 1),
+        (["config", "show", "--json"], 0),
+        (["config", "show", "--jsno"], 2),
+    ],
+)
+def test_every_command_is_a_process_with_data_on_stdout_and_an_exit_code(
+    spawn: Run, demo: Demo, words: list[str | Path], code: int
+) -> None:
+    needs_database = words[0] in ("inbox", "log", "delivery")
+    ended = spawn(*words, *(["--config", demo.config] if needs_database else []))
+    assert ended.code == code
+    if ended.out:
+        assert json.loads(ended.out) is not None
+    else:
+        assert code > 0
+    assert bool(ended.err) == (code > 0 and not ended.out)

@@ -77,7 +77,7 @@ def test_a_refusal_ends_with_1_and_repeats_what_the_inbox_said(run: Run, service
 
 
 def test_an_unknown_pattern_names_the_nearest(run: Run) -> None:
-    ended = run("send", "--pattern", "anounce-reviews", "--dry-run")
+    ended = run("send", "--pattern", "announce-reviews", "--dry-run")
     assert ended.code == 2
     assert "did you mean announce-review?" in ended.err
 

@@ -24,10 +24,12 @@ def test_the_service_says_where_it_is_answers_logs_json_and_ends_in_order(tmp_pa
     assert all(line["level"] == "info" for line in served.log), served.log
 
 
-def test_a_port_that_is_taken_is_one_clear_line_before_anything_is_started(run: Run, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_clear_line_before_anything_is_started(
+    spawn: Run, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run("serve", "--port", str(port))
+        ended = spawn("serve", "--port", str(port))
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines() == [
         f"orchestrator: cannot listen on 127.0.0.1:{port}: Address already in use"
@@ -35,22 +37,22 @@ def test_a_port_that_is_taken_is_one_clear_line_before_anything_is_started(run: 
     assert not (tmp_path / "orchestrator.sqlite").exists()
 
 
-def test_other_addresses_than_loopback_need_a_decision(run: Run) -> None:
-    ended = run("serve", "--host", "0.0.0.0", "--port", "0")
+def test_other_addresses_than_loopback_need_a_decision(spawn: Run) -> None:
+    ended = spawn("serve", "--host", "0.0.0.0", "--port", "0")
     assert ended.code == 2
     assert "inbox.policy and inbox.read" in ended.err
 
 
-def test_broken_policies_refuse_to_start(run: Run, tmp_path: Path) -> None:
+def test_broken_policies_refuse_to_start(spawn: Run, tmp_path: Path) -> None:
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / "broken.ttl").write_text("<#broken> a .")
-    ended = run("serve", "--port", "0", "--policies", "policies")
+    ended = spawn("serve", "--port", "0", "--policies", "policies")
     assert (ended.code, ended.out) == (2, "")
     assert "broken.ttl:1: error:" in ended.err
 
 
-def test_a_database_that_cannot_be_used_is_one_clear_line(run: Run) -> None:
-    ended = run("serve", "--port", "0", "--database", "mysql://db.example/x")
+def test_a_database_that_cannot_be_used_is_one_clear_line(spawn: Run) -> None:
+    ended = spawn("serve", "--port", "0", "--database", "mysql://db.example/x")
     assert ended.code == 2
     assert len(ended.err.splitlines()) == 1

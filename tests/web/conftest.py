@@ -7,12 +7,13 @@ import dataclasses
 import json
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
 import pytest
+
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.announcement import Identity
 from orchestrator.core.event import LifecycleEvent
@@ -113,6 +114,12 @@ class House:
         events = [await processing.process(one) for one in claimed]
         return [event for event in events if event is not None]
 
+    async def publish(self, *documents: object) -> None:
+        """POST documents and let them become events, in this order."""
+        for document in documents:
+            assert (await self.post(document)).status == 201
+            await self.process()
+
 
 Build = Callable[..., "contextlib.AbstractAsyncContextManager[House]"]
 
@@ -178,3 +185,17 @@ def specimen() -> Callable[..., dict[str, Any]]:
         return {**document, **changes}
 
     return make
+
+
+@pytest.fixture
+def write(specimen: Callable[..., dict[str, Any]]) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
+    """Return what posts `count` fresh notifications of a pattern, lets them become events, and returns them."""
+
+    async def publish(
+        house: House, count: int, *, slug: str = "announce-review", **changes: object
+    ) -> list[dict[str, Any]]:
+        sent = [specimen(slug, **changes) for _ in range(count)]
+        await house.publish(*sent)
+        return sent
+
+    return publish

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import container
 from orchestrator.core.rdf import URIRef, parse_turtle
@@ -197,7 +198,7 @@ async def test_the_report_tells_what_became_of_a_notification(house: Any, specim
     assert b"sh:conforms true" in turtle._body
 
 
-TOKEN = "correct-horse"  # noqa: S105
+TOKEN = "correct-horse"
 PRIVATE = {
     "inbox_read": "token",
     "read_tokens": frozenset({hashlib.sha256(TOKEN.encode()).hexdigest(), "0" * 64}),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+
 from orchestrator.core.strict_json import Limits
 
 Specimen = Callable[..., dict[str, Any]]
@@ -42,13 +43,12 @@ async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_is_sen
 
 
 async def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large(build: Any) -> None:
-    async with build(limits=Limits(body=1_000)) as house:
-        async with wire(house) as (reader, writer):
-            writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"800\r\n" + b" " * 2048 + b"\r\n")
-            head = await read_head(reader)
-            assert head.startswith(b"HTTP/1.1 413 ")
-            assert b"constrainedBy" in head
-            assert await house.kept() == 0
+    async with build(limits=Limits(body=1_000)) as house, wire(house) as (reader, writer):
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"800\r\n" + b" " * 2048 + b"\r\n")
+        head = await read_head(reader)
+        assert head.startswith(b"HTTP/1.1 413 ")
+        assert b"constrainedBy" in head
+        assert await house.kept() == 0
 
 
 async def test_a_waiting_sender_is_not_asked_for_a_body_that_is_too_large(house: Any) -> None:
@@ -74,30 +74,27 @@ async def test_a_body_of_exactly_the_limit_is_read(build: Any, specimen: Specime
 
 
 async def test_a_body_that_does_not_come_in_time_is_a_408_and_leaves_nothing(build: Any) -> None:
-    async with build(body_timeout=0.2) as house:
-        async with wire(house) as (reader, writer):
-            writer.write(HEAD + b"Content-Length: 100\r\n\r\n{")
-            head = await read_head(reader)
-            assert head.startswith(b"HTTP/1.1 408 ")
-            assert b"application/problem+json" in head
-            assert await house.kept() == 0
+    async with build(body_timeout=0.2) as house, wire(house) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 100\r\n\r\n{")
+        head = await read_head(reader)
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b"application/problem+json" in head
+        assert await house.kept() == 0
 
 
 async def test_a_head_that_does_not_come_in_time_ends_the_connection(build: Any) -> None:
-    async with build(header_timeout=0.2) as house:
-        async with wire(house) as (reader, writer):
-            writer.write(b"POST /inbox/ HTTP/1.1\r\nHost:")
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+    async with build(header_timeout=0.2) as house, wire(house) as (reader, writer):
+        writer.write(b"POST /inbox/ HTTP/1.1\r\nHost:")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
 
 
 async def test_a_connection_in_use_outlives_the_deadline_for_heads(build: Any) -> None:
-    async with build(header_timeout=0.2) as house:
-        async with wire(house) as (reader, writer):
-            for _ in range(2):
-                writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert (await read_head(reader)).startswith(b"HTTP/1.1 200 ")
-                await reader.readuntil(b"}\n")
-                await asyncio.sleep(0.5)
+    async with build(header_timeout=0.2) as house, wire(house) as (reader, writer):
+        for _ in range(2):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await read_head(reader)).startswith(b"HTTP/1.1 200 ")
+            await reader.readuntil(b"}\n")
+            await asyncio.sleep(0.5)
 
 
 async def test_a_body_that_is_cut_off_leaves_nothing_and_is_nobodys_fault(

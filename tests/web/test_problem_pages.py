@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import errors
 from orchestrator.core.document import examine

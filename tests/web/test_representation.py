@@ -1,6 +1,7 @@
 """Content negotiation (RFC 9110, section 12.5.1)."""
 
 import pytest
+
 from orchestrator.core.errors import NotAcceptable
 from orchestrator.web.representation import AS_JSON_LD, names, negotiate
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import container, links
 from orchestrator.core.errors import StorageError
@@ -59,8 +60,7 @@ async def test_an_artefact_leads_to_inbox_and_its_log_by_header_and_body(
     house: Any, specimen: Specimen
 ) -> None:
     document = specimen()
-    await house.post(document)
-    await house.process()
+    await house.publish(document)
     iri = document["context"]["id"]
     found = await house.ask(f"/artefacts?url={iri}")
     assert (found.status, found.headers["Location"]) == (303, f"{BASE}/artefacts/{artefact_id(iri)}")
@@ -82,9 +82,7 @@ async def test_an_artefacts_log_has_its_events_only(house: Any, specimen: Specim
         "ietf:cite-as": "https://doi.org/10.5555/1",
     }
     sent = [specimen(), specimen(context=other), specimen(), specimen()]
-    for document in sent:
-        assert (await house.post(document)).status == 201
-        await house.process()
+    await house.publish(*sent)
     path = f"/artefacts/{artefact_id(sent[0]['context']['id'])}/log"
     page = json.loads((await house.ask(path))._body)
     assert [event["sequence"] for event in page["orderedItems"]] == [1, 3, 4]
@@ -94,6 +92,14 @@ async def test_an_artefacts_log_has_its_events_only(house: Any, specimen: Specim
     rest = json.loads((await house.ask(first["next"].removeprefix(BASE)))._body)
     assert [event["sequence"] for event in rest["orderedItems"]] == [4]
     assert (await house.ask(f"{path}?type=Announce")).status == 400
+
+
+async def test_an_artefact_whose_iri_is_no_uri_is_linked_as_one(house: Any, specimen: Specimen) -> None:
+    iri = "https://repository.example/Größe/\u0085\x7f"
+    await house.publish(specimen(context={**specimen()["context"], "id": iri}))
+    answer = await house.ask(f"/artefacts/{artefact_id(iri)}")
+    assert answer.status == 200
+    assert linked(answer, "describes") == ["https://repository.example/Gr%C3%B6%C3%9Fe/%C2%85%7F"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """`orchestrator check`: what the inbox would say to a notification."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ def check(source: str, *, profile: str | None, config: Path | None, is_json: boo
     raise click.exceptions.Exit(0 if screening.accepted else 1)
 
 
-def _screen(body: bytes, settings: "Settings") -> "Screening":
+def _screen(body: bytes, settings: Settings) -> Screening:
     """Screen in this process: the worker that the inbox uses would treble the time."""
     from orchestrator.catalogue import packaged, read_contexts, read_folder
     from orchestrator.core.screening import screen
@@ -103,7 +105,7 @@ def _within(budget: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _too_costly(budget: float) -> "Screening":
+def _too_costly(budget: float) -> Screening:
     from orchestrator.core.errors import TooCostly
     from orchestrator.core.finding import Finding
     from orchestrator.core.screening import Screening
@@ -114,7 +116,7 @@ def _too_costly(budget: float) -> "Screening":
     return Screening(refusal=TooCostly.slug, findings=(finding,), notification=None)
 
 
-def _members(screening: "Screening") -> dict[str, object]:
+def _members(screening: Screening) -> dict[str, object]:
     """Return the report as `POST /inbox/?dry-run=true` gives it."""
     from orchestrator.web.violations import as_json
 
@@ -127,7 +129,7 @@ def _members(screening: "Screening") -> dict[str, object]:
     }
 
 
-def _report(source: str, screening: "Screening") -> Iterator[str]:
+def _report(source: str, screening: Screening) -> Iterator[str]:
     notification = screening.notification
     kind = (notification.pattern if notification else None) or "no known pattern"
     verdict = good("accepted") if screening.accepted else bad(f"refused, {screening.refusal}")
@@ -138,7 +140,7 @@ def _report(source: str, screening: "Screening") -> Iterator[str]:
         yield from _lines(finding)
 
 
-def _lines(finding: "Finding") -> Iterator[str]:
+def _lines(finding: Finding) -> Iterator[str]:
     place = finding.pointer or "the whole document"
     missing = f", “{finding.term}” is missing" if finding.term else ""
     severity = finding.severity.lower()

@@ -1,5 +1,7 @@
 """`orchestrator config`: the settings as they are in force."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,7 +52,7 @@ def show_(*, with_origin: bool, config: Path | None, is_json: bool) -> None:
             click.echo(f"{key} = {plain(_toml(value))}{origin}")
 
 
-def _values(loaded: "Loaded") -> dict[str, object]:
+def _values(loaded: Loaded) -> dict[str, object]:
     from orchestrator.config import declared
 
     found: dict[str, object] = {}

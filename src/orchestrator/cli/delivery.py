@@ -1,5 +1,7 @@
 """`orchestrator delivery`: what is on its way to service hubs."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -64,7 +66,7 @@ def retry(identifier: str, *, config: Path | None, is_json: bool) -> None:
         table([_row(revived)])
 
 
-async def _list(settings: "Settings", state: str | None, limit: int) -> "Sequence[Delivery]":
+async def _list(settings: Settings, state: str | None, limit: int) -> Sequence[Delivery]:
     from orchestrator.core.delivery import DeliveryState
 
     async with open_database(settings) as store:
@@ -72,14 +74,14 @@ async def _list(settings: "Settings", state: str | None, limit: int) -> "Sequenc
         return await store.outbox.deliveries(state=wanted, limit=limit)
 
 
-async def _retry(settings: "Settings", identifier: str) -> "Delivery":
+async def _retry(settings: Settings, identifier: str) -> Delivery:
     from orchestrator.bootstrap import SystemClock
 
     async with open_database(settings) as store:
         return await store.outbox.retry(identifier, now=SystemClock().now())
 
 
-def _row(delivery: "Delivery") -> list[object]:
+def _row(delivery: Delivery) -> list[object]:
     state = f"{delivery.state}{f' ({delivery.reason})' if delivery.reason else ''}"
     return [
         delivery.id,
@@ -91,7 +93,7 @@ def _row(delivery: "Delivery") -> list[object]:
     ]
 
 
-def _members(delivery: "Delivery", base: str) -> dict[str, object]:
+def _members(delivery: Delivery, base: str) -> dict[str, object]:
     from orchestrator.core.event import stamp
 
     return {

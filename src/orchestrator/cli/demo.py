@@ -1,5 +1,7 @@
 """`orchestrator demo`: the whole service in a fresh folder, and a round of notifications through it."""
 
+from __future__ import annotations
+
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -103,7 +105,7 @@ async def _demo(folder: Path, port: int, *, once: bool, is_json: bool) -> bool:
     return bool(account["ok"])
 
 
-def _stop_on_signals(stop: "asyncio.Event") -> "asyncio.Event":
+def _stop_on_signals(stop: asyncio.Event) -> asyncio.Event:
     import asyncio
     import signal
 
@@ -112,7 +114,7 @@ def _stop_on_signals(stop: "asyncio.Event") -> "asyncio.Event":
     return stop
 
 
-def _furnish(folder: Path, port: int, hub: "Peer") -> "Settings":
+def _furnish(folder: Path, port: int, hub: Peer) -> Settings:
     """Write settings and policies into the folder, and read them as `serve` would."""
     from orchestrator.catalogue import packaged
     from orchestrator.config import load
@@ -147,7 +149,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _around(service: "Running", folder: Path, peers: "tuple[Peer, ...]") -> dict[str, Any]:
+def _around(service: Running, folder: Path, peers: tuple[Peer, ...]) -> dict[str, Any]:
     return {
         "folder": str(folder),
         "urls": urls(service.url),

@@ -1,5 +1,7 @@
 """`orchestrator inbox`: what came in, and what became of it."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -96,12 +98,12 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
         click.echo(plain(line))
 
 
-async def _list(settings: "Settings", state: str | None, limit: int) -> "Sequence[Stored]":
+async def _list(settings: Settings, state: str | None, limit: int) -> Sequence[Stored]:
     async with open_database(settings) as store:
         return await latest(store.reader, state, limit)
 
 
-async def latest(reader: "Reader", state: str | None, limit: int) -> "Sequence[Stored]":
+async def latest(reader: Reader, state: str | None, limit: int) -> Sequence[Stored]:
     """Return the last `limit` notifications in `state`, in order of arrival.
 
     The port reads forward only, so this steps back in growing strides until there are enough.
@@ -116,14 +118,14 @@ async def latest(reader: "Reader", state: str | None, limit: int) -> "Sequence[S
         stride *= 4
 
 
-async def _from(reader: "Reader", after: int) -> "AsyncIterator[Stored]":
+async def _from(reader: Reader, after: int) -> AsyncIterator[Stored]:
     while page := await reader.listing(INBOX, after=after):
         for stored in page:
             yield stored
         after = page[-1].key
 
 
-async def _show(settings: "Settings", token: str) -> "Stored":
+async def _show(settings: Settings, token: str) -> Stored:
     from orchestrator.core.errors import NotFound
 
     async with open_database(settings) as store:
@@ -133,7 +135,7 @@ async def _show(settings: "Settings", token: str) -> "Stored":
     return stored
 
 
-def _row(stored: "Stored") -> list[object]:
+def _row(stored: Stored) -> list[object]:
     from orchestrator.core.event import stamp
 
     notification = stored.notification
@@ -143,7 +145,7 @@ def _row(stored: "Stored") -> list[object]:
     return [stored.token, stamp(stored.received), state, event, what, notification.sender or notification.id]
 
 
-def _members(stored: "Stored", base: str) -> dict[str, object]:
+def _members(stored: Stored, base: str) -> dict[str, object]:
     from orchestrator.core.event import stamp
     from orchestrator.web.violations import as_json
 

@@ -1,5 +1,7 @@
 """`orchestrator log`: the event log, of the local database or of anybody."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -100,7 +102,7 @@ async def _remote(url: str, since: int, wanted: Mapping[str, str]) -> AsyncItera
 
 
 async def _local(
-    settings: "Settings", since: int, wanted: Mapping[str, str]
+    settings: Settings, since: int, wanted: Mapping[str, str]
 ) -> AsyncIterator[Mapping[str, Any]]:
     import json
     from dataclasses import replace

@@ -1,5 +1,7 @@
 """Options that several commands have, and the settings and database that follow from them."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +40,7 @@ def limit_option(default: int) -> Callable[[_Command], _Command]:
     )
 
 
-def load_settings(config: Path | None, **flags: object) -> "Loaded":
+def load_settings(config: Path | None, **flags: object) -> Loaded:
     """Return the settings from file, environment and `flags` (`section__name`; None is not given).
 
     Raises `ConfigurationError` with place and remedy.
@@ -51,14 +53,14 @@ def load_settings(config: Path | None, **flags: object) -> "Loaded":
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: "Settings") -> "AsyncIterator[Store]":
+async def open_database(settings: Settings) -> AsyncIterator[Store]:
     """Open the database of a service that has run before, and close it.
 
     Raises `ConfigurationError` where there is none: reading must not make an empty one by accident.
     """
+    _refuse_to_make(settings.database)
     from orchestrator.bootstrap import open_store
 
-    _refuse_to_make(settings.database)
     store = await open_store(settings)
     try:
         yield store

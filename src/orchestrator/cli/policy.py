@@ -1,5 +1,7 @@
 """`orchestrator policy`: what the editors of policies need."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +90,7 @@ def _lint(texts: Mapping[str, str], places: Mapping[str, Path]) -> Iterator[dict
         yield _remark(str(place or remark.source), remark.line, remark.severity, remark.message)
 
 
-def _remarks(texts: Mapping[str, str]) -> Sequence["Remark"]:
+def _remarks(texts: Mapping[str, str]) -> Sequence[Remark]:
     from orchestrator.core.policy import PolicySet
 
     class Draft(PolicySet):

@@ -1,5 +1,7 @@
 """`orchestrator read`: an LDN consumer (W3C LDN, section 3.3)."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import click
@@ -51,7 +53,7 @@ async def _read(url: str, *, is_json: bool) -> None:
         show(found)
 
 
-def _members(received: "Received") -> dict[str, object]:
+def _members(received: Received) -> dict[str, object]:
     return {
         "url": received.url,
         "mediaType": received.media_type,

@@ -1,5 +1,7 @@
 """`orchestrator send`: an LDN sender (W3C LDN, section 3.1)."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import click
@@ -51,7 +53,7 @@ def send(source: str | None, *, to: str | None, pattern: str | None, dry_run: bo
     raise click.exceptions.Exit(0 if sent.accepted else 1)
 
 
-async def _send(body: bytes, to: str | None) -> "Sent":
+async def _send(body: bytes, to: str | None) -> Sent:
     from orchestrator.client import Client
 
     async with Client() as client:
@@ -66,7 +68,7 @@ async def _inbox(body: bytes, to: str | None) -> str:
         return await _of_target(client, body) if to is None else await client.discover(to)
 
 
-async def _of_target(client: "Client", body: bytes) -> str:
+async def _of_target(client: Client, body: bytes) -> str:
     from orchestrator.contexts import bundled_contexts
     from orchestrator.core.container import expand_known
     from orchestrator.core.errors import InboxNotFound
@@ -101,7 +103,7 @@ def _show_request(inbox: str, body: bytes, *, is_json: bool) -> None:
     say("Nothing was sent.")
 
 
-def _show_answer(sent: "Sent", *, is_json: bool) -> None:
+def _show_answer(sent: Sent, *, is_json: bool) -> None:
     if is_json:
         show(
             {

@@ -1,5 +1,7 @@
 """`orchestrator serve`: the service."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +57,7 @@ def serve(
         others=logging.INFO if context.obj else logging.WARNING,
     )
 
-    def ready(running: "Running") -> None:
+    def ready(running: Running) -> None:
         places = urls(running.url)
         if is_json:
             show_line(places)

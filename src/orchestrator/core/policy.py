@@ -347,9 +347,10 @@ def _local(node: object) -> str:
 
 
 def _line_of(text: str, name: str) -> int | None:
-    local = _local(name)
+    local = re.escape(_local(name))
+    named = re.compile(rf"<[^>]*#{local}>|\bpol:{local}\b")
     lines: Sequence[str] = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if local and local in line), None)
+    return next((number for number, line in enumerate(lines, 1) if named.search(line)), None)
 
 
 def _line_in(message: str) -> int | None:

@@ -27,6 +27,8 @@ from orchestrator.ports import (
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
+_LOG_AHEAD: Final = 250
+"""Milliseconds by which the log's time may lead the clock."""
 _GONE: Final = frozenset({404, 410})
 _KEPT: Final = 300_000
 """Milliseconds for which the answer about an artefact's existence is believed."""
@@ -71,26 +73,36 @@ class Processing:
         try:
             outcome = await self._outcome(claimed)
         except (Overloaded, StorageError):
-            outcome = self._again(claimed, "overloaded")
+            # Our own trouble, not the notification's: it never dies of it.
+            outcome = self._retry(claimed, "overloaded")
         except TooCostly:
             outcome = self._again(claimed, "too-costly")
         except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
             _log.exception("processing_failed key=%s", claimed.lease.key)
             outcome = self._again(claimed, f"failed: {type(error).__name__}")
         try:
-            return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
+            return await self._record(claimed, outcome)
         except LeaseLost:
             _log.warning("lease_lost key=%s", claimed.lease.key)
-        except LogAhead:
-            _log.info("log_ahead key=%s", claimed.lease.key)
         except StorageError:
             _log.exception("record_failed key=%s", claimed.lease.key)
         return None
 
+    async def _record(self, claimed: Claimed, outcome: Outcome) -> LifecycleEvent | None:
+        try:
+            return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
+        except LogAhead:
+            now = self.clock.now()
+            later = Outcome(state=NotificationState.RETRY, reason="log ahead", retry_at=now + _LOG_AHEAD)
+            return await self.ledger.record(claimed.lease, later, now=now)
+
     def _again(self, claimed: Claimed, reason: str) -> Outcome:
         if claimed.attempts >= _MAX_ATTEMPTS:
             return Outcome(state=NotificationState.DEAD, reason=reason)
-        wait = _FIRST_RETRY * 2 ** (claimed.attempts - 1)
+        return self._retry(claimed, reason)
+
+    def _retry(self, claimed: Claimed, reason: str) -> Outcome:
+        wait = _FIRST_RETRY * 2 ** min(claimed.attempts - 1, _MAX_ATTEMPTS)
         return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=self.clock.now() + wait)
 
     async def _outcome(self, claimed: Claimed) -> Outcome:

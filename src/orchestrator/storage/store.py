@@ -29,6 +29,8 @@ class Store:
         self._writer = Writer(engine)
         self._readers = Readers(engine)
         base = public_url.rstrip("/")
+        self.public_url = base
+        """Base of the event IRIs."""
         self.ledger = SqlLedger(engine, self._writer, self._readers, public_url=base)
         self.reader = SqlReader(self._readers, public_url=base)
         self.outbox = SqlOutbox(self._writer, self._readers)

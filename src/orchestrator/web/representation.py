@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ REVALIDATE: Final = "no-cache"
 PRIVATE: Final = "private, no-cache"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
+_URI: Final = "%:/?#[]@!$&'()*+,;=~"
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 _ANY: Final = "*/*"
 _MAX_ACCEPT: Final = 2_000
@@ -137,5 +139,5 @@ def respond(body: bytes | str, media_type: str, headers: Mapping[str, str] | Non
 
 
 def link(target: str, rel: str) -> str:
-    """Return one link for a Link header."""
-    return f'<{target}>; rel="{rel}"'
+    """Return one link for a Link header, whose target is a URI where ours may be IRIs (RFC 8288)."""
+    return f'<{quote(target, safe=_URI)}>; rel="{rel}"'

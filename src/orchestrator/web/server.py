@@ -46,9 +46,7 @@ async def serve(
             raise OrchestratorError
 
         def connection() -> _Connection:
-            return _Connection(
-                server, app[SITE], header_timeout=header_timeout, connections=connections
-            )
+            return _Connection(server, app[SITE], header_timeout=header_timeout, connections=connections)
 
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(connection, sock=bound, backlog=256)

@@ -1,0 +1,54 @@
+"""RDF forms, and the bounds of making them."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from orchestrator.contexts import bundled_contexts
+from orchestrator.core.errors import NotAcceptable, Overloaded
+from orchestrator.core.rdf import parse_turtle
+from orchestrator.web.rendering import MAX_BYTES, Renderer, convert
+
+QUADS = "application/n-quads"
+STRANGE = {
+    "@context": {"name": "https://x.example/name", "id": "@id"},
+    "id": "https://x.example/1",
+    "name": [
+        "kept",
+        {"@value": "gruß", "@language": "de-AT"},
+        {"@value": "no tag", "@language": "en . <https://evil.example/> <x> <y>"},
+        {"@value": "1", "@type": "https://x.example/y^`"},
+    ],
+}
+
+
+@pytest.mark.parametrize("media_type", [QUADS, "text/turtle"])
+def test_what_rdf_cannot_write_is_left_out_and_injects_nothing(media_type: str) -> None:
+    body = convert(json.dumps(STRANGE).encode(), media_type, bundled_contexts())
+    assert b"evil" not in body
+    assert sorted(str(value) for value in parse_turtle(body.decode()).objects()) == ["gruß", "kept"]
+
+
+@pytest.mark.parametrize("document", [b"[", b'{"@context": "https://unknown.example/"}', b'{"@type": 1}'])
+def test_what_has_no_rdf_is_not_available_as_rdf(document: bytes) -> None:
+    with pytest.raises(NotAcceptable):
+        convert(document, QUADS, bundled_contexts())
+
+
+def test_what_is_too_large_stays_json_ld() -> None:
+    with pytest.raises(NotAcceptable, match="too large"):
+        convert(b" " * (MAX_BYTES + 1), QUADS, bundled_contexts())
+
+
+async def test_conversions_beyond_the_room_are_refused_and_room_comes_back() -> None:
+    renderer = Renderer(at_once=1, waiting=1)
+    gate = threading.Event()
+    under_way = [asyncio.create_task(renderer.run(gate.wait)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(Overloaded):
+        await renderer.run(gate.wait)
+    gate.set()
+    assert await asyncio.gather(*under_way) == [True, True]
+    assert await renderer.run(gate.wait)
