@@ -12,23 +12,30 @@ from orchestrator.core.rdf import parse_turtle
 from orchestrator.web.rendering import MAX_BYTES, Renderer, convert
 
 QUADS = "application/n-quads"
-STRANGE = {
+KEPT = {
     "@context": {"name": "https://x.example/name", "id": "@id"},
     "id": "https://x.example/1",
-    "name": [
-        "kept",
-        {"@value": "gruß", "@language": "de-AT"},
-        {"@value": "no tag", "@language": "en . <https://evil.example/> <x> <y>"},
-        {"@value": "1", "@type": "https://x.example/y^`"},
-    ],
+    "name": ['a "quoted" line\n', {"@value": "gruß", "@language": "de-AT"}],
 }
 
 
 @pytest.mark.parametrize("media_type", [QUADS, "text/turtle"])
-def test_what_rdf_cannot_write_is_left_out_and_injects_nothing(media_type: str) -> None:
-    body = convert(json.dumps(STRANGE).encode(), media_type, bundled_contexts())
-    assert b"evil" not in body
-    assert sorted(str(value) for value in parse_turtle(body.decode()).objects()) == ["gruß", "kept"]
+def test_a_document_is_written_as_rdf(media_type: str) -> None:
+    body = convert(json.dumps(KEPT).encode(), media_type, bundled_contexts())
+    assert sorted(map(str, parse_turtle(body.decode()).objects())) == ['a "quoted" line\n', "gruß"]
+
+
+@pytest.mark.parametrize("media_type", [QUADS, "text/turtle"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        {"@value": "no tag", "@language": "en . <https://evil.example/> <x> <y>"},
+        {"@value": "1", "@type": "https://x.example/y^`"},
+    ],
+)
+def test_what_rdf_cannot_write_is_not_available_as_rdf(name: dict[str, str], media_type: str) -> None:
+    with pytest.raises(NotAcceptable):
+        convert(json.dumps({**KEPT, "name": name}).encode(), media_type, bundled_contexts())
 
 
 @pytest.mark.parametrize("document", [b"[", b'{"@context": "https://unknown.example/"}', b'{"@type": 1}'])

@@ -35,9 +35,9 @@ def list_(*, state: str | None, limit: int, config: Path | None, is_json: bool) 
     settings = load_settings(config).settings
     import asyncio
 
-    found = asyncio.run(_list(settings, state, limit))
+    found, base = asyncio.run(_list(settings, state, limit))
     if is_json:
-        show([_members(each, settings.base) for each in found])
+        show([_members(each, base) for each in found])
     elif found:
         table(_row(each) for each in found)
     else:
@@ -59,26 +59,26 @@ def retry(identifier: str, *, config: Path | None, is_json: bool) -> None:
     settings = load_settings(config).settings
     import asyncio
 
-    revived = asyncio.run(_retry(settings, identifier))
+    revived, base = asyncio.run(_retry(settings, identifier))
     if is_json:
-        show(_members(revived, settings.base))
+        show(_members(revived, base))
     else:
         table([_row(revived)])
 
 
-async def _list(settings: Settings, state: str | None, limit: int) -> Sequence[Delivery]:
+async def _list(settings: Settings, state: str | None, limit: int) -> tuple[Sequence[Delivery], str]:
     from orchestrator.core.delivery import DeliveryState
 
     async with open_database(settings) as store:
         wanted = DeliveryState(state.upper()) if state else None
-        return await store.outbox.deliveries(state=wanted, limit=limit)
+        return await store.outbox.deliveries(state=wanted, limit=limit), store.public_url
 
 
-async def _retry(settings: Settings, identifier: str) -> Delivery:
+async def _retry(settings: Settings, identifier: str) -> tuple[Delivery, str]:
     from orchestrator.bootstrap import SystemClock
 
     async with open_database(settings) as store:
-        return await store.outbox.retry(identifier, now=SystemClock().now())
+        return await store.outbox.retry(identifier, now=SystemClock().now()), store.public_url
 
 
 def _row(delivery: Delivery) -> list[object]:

@@ -50,9 +50,9 @@ def list_(*, state: str | None, limit: int, config: Path | None, is_json: bool) 
     settings = load_settings(config).settings
     import asyncio
 
-    found = asyncio.run(_list(settings, state.upper() if state else None, limit))
+    found, base = asyncio.run(_list(settings, state.upper() if state else None, limit))
     if is_json:
-        show([_members(stored, settings.base) for stored in found])
+        show([_members(stored, base) for stored in found])
     elif found:
         table(_row(stored) for stored in found)
     else:
@@ -79,11 +79,11 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
     settings = load_settings(config).settings
     import asyncio
 
-    stored = asyncio.run(_show(settings, token.rstrip("/").rpartition("/")[2]))
+    stored, base = asyncio.run(_show(settings, token.rstrip("/").rpartition("/")[2]))
     if is_raw:
         sys.stdout.buffer.write(stored.body)
         return
-    members = _members(stored, settings.base)
+    members = _members(stored, base)
     if is_json:
         show({**members, "body": stored.body.decode("utf-8", "replace")})
         return
@@ -98,9 +98,9 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
         click.echo(plain(line))
 
 
-async def _list(settings: Settings, state: str | None, limit: int) -> Sequence[Stored]:
+async def _list(settings: Settings, state: str | None, limit: int) -> tuple[Sequence[Stored], str]:
     async with open_database(settings) as store:
-        return await latest(store.reader, state, limit)
+        return await latest(store.reader, state, limit), store.public_url
 
 
 async def latest(reader: Reader, state: str | None, limit: int) -> Sequence[Stored]:
@@ -125,14 +125,14 @@ async def _from(reader: Reader, after: int) -> AsyncIterator[Stored]:
         after = page[-1].key
 
 
-async def _show(settings: Settings, token: str) -> Stored:
+async def _show(settings: Settings, token: str) -> tuple[Stored, str]:
     from orchestrator.core.errors import NotFound
 
     async with open_database(settings) as store:
         stored = await store.reader.notification(INBOX, token)
     if stored is None:
         raise NotFound(f"There is no notification {token} in the inbox.")
-    return stored
+    return stored, store.public_url
 
 
 def _row(stored: Stored) -> list[object]:

@@ -20,6 +20,9 @@ Expanded = list[dict[str, Any]]
 
 # RFC 3987 forbids these everywhere; N-Quads could not hold them either.
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
+# pyld trips over some malformed documents instead of naming the rule that they break.
+_PYLD_TRIPS: Final = (RecursionError, TypeError, ValueError, KeyError, AttributeError, IndexError)
 FORBIDDEN_SCHEMES: Final = ("javascript:", "data:", "file:", "vbscript:")
 
 
@@ -84,8 +87,7 @@ def expand(document: Json, contexts: Contexts, base: str | None = None) -> Expan
         raise NotJsonLd(_explain(error)) from None
     except NotJsonLd:
         raise
-    except (RecursionError, TypeError, ValueError, KeyError, AttributeError, IndexError):
-        # pyld trips over some malformed documents instead of naming the rule that they break.
+    except _PYLD_TRIPS:
         raise NotJsonLd("The document cannot be expanded as JSON-LD 1.1.") from None
 
 
@@ -95,6 +97,8 @@ def to_quads(expanded: Expanded, contexts: Contexts) -> dict[str, list[dict[str,
         dataset = jsonld.to_rdf(expanded, contexts.options)
     except jsonld.JsonLdError as error:
         raise NotJsonLd(_explain(error)) from None
+    except _PYLD_TRIPS:
+        raise NotJsonLd("The document cannot be read as RDF.") from None
     return cast("dict[str, list[dict[str, Any]]]", dataset)
 
 
@@ -121,7 +125,7 @@ def _normalise(value: Any) -> Any:  # noqa: ANN401  (an expanded document is JSO
     if not isinstance(value, dict):
         return value
     if "@value" in value:
-        # A coerced datatype lives in a namespace too, but none that we rewrite.
+        _check_literal(value)
         return value
     node: dict[str, Any] = {}
     for key, member in value.items():
@@ -131,9 +135,20 @@ def _normalise(value: Any) -> Any:  # noqa: ANN401  (an expanded document is JSO
         elif key == "@type":
             node[key] = [rename(name) for name in member if is_absolute(name)]
         else:
+            if not (is_absolute(key) or key.startswith(("_:", "@"))):
+                raise NotJsonLd(f"The member “{key[:80]}” stands for no IRI that RDF can hold.")
             node.setdefault(rename(key), []).extend(_as_list(_normalise(member)))
     # An empty node object would vanish; as a blank node it is seen, judged and pointed at.
     return node
+
+
+def _check_literal(value: dict[str, Any]) -> None:
+    """Refuse what no RDF syntax could write: a language tag or a datatype that is none."""
+    language, datatype = value.get("@language"), value.get("@type")
+    if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
+        raise NotJsonLd(f"“{str(language)[:80]}” is no language tag (BCP 47).")
+    if datatype not in {None, "@json"} and not is_absolute(datatype):
+        raise NotJsonLd(f"“{str(datatype)[:80]}” is no datatype: use an absolute IRI.")
 
 
 def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401

@@ -10,7 +10,7 @@ from typing import Literal
 from orchestrator.core.document import examine
 from orchestrator.core.errors import ScreeningRefused, ShapeViolated, UnacceptableDocument
 from orchestrator.core.finding import Finding
-from orchestrator.core.jsonld import Contexts, to_quads
+from orchestrator.core.jsonld import Contexts, Expanded, NotJsonLd, to_quads
 from orchestrator.core.notification import Notification, activity_root, read
 from orchestrator.core.pointers import Locator
 from orchestrator.core.rdf import BNode, Graph, graph_of
@@ -50,7 +50,7 @@ def screen(
         document = parse(body, limits)
         expanded = examine(document, contexts, limits)
         root = activity_root(expanded)
-        data = graph_of(to_quads(expanded, contexts))
+        data = _graph(expanded, contexts)
         _check_size(data, limits)
     except ScreeningRefused as error:
         return Screening(refusal=error.slug, findings=error.findings, notification=None)
@@ -62,6 +62,14 @@ def screen(
         findings=tuple(findings),
         notification=read(document, root, pattern),
     )
+
+
+def _graph(expanded: Expanded, contexts: Contexts) -> Graph:
+    try:
+        return graph_of(to_quads(expanded, contexts))
+    except NotJsonLd as error:
+        rule = f"{PROBLEMS}unacceptable-document#json-ld"
+        raise UnacceptableDocument([Finding(rule=rule, message=error.message, pointer="")]) from None
 
 
 def _check_size(data: Graph, limits: Limits) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, ParamSpec, TypeVar
 
@@ -10,7 +9,7 @@ from aiohttp import web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotAcceptable, Overloaded, ScreeningRefused
-from orchestrator.core.jsonld import Contexts, NotJsonLd, expand, is_absolute, to_quads
+from orchestrator.core.jsonld import Contexts, NotJsonLd, expand, to_quads
 from orchestrator.core.rdf import graph_of, serialise
 
 _P = ParamSpec("_P")
@@ -19,7 +18,6 @@ _T = TypeVar("_T")
 Quad = dict[str, dict[str, str]]
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Of a JSON-LD document that is turned into RDF; larger ones are available as they are."""
-_LANGUAGE: Final = re.compile(r"[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -55,7 +53,7 @@ def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
     if len(document) > MAX_BYTES:
         raise NotAcceptable(f"This resource is too large for {media_type}; read it as {v.JSON_LD}.")
     try:
-        dataset = _sound(to_quads(expand(json.loads(document), contexts), contexts))
+        dataset = to_quads(expand(json.loads(document), contexts), contexts)
     except (NotJsonLd, ScreeningRefused, ValueError, RecursionError):
         raise NotAcceptable(f"This resource has no RDF in it; read it as {v.JSON_LD}.") from None
     if media_type == v.TURTLE:
@@ -63,25 +61,11 @@ def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
     return "".join(_lines(dataset)).encode()
 
 
-def _sound(dataset: Mapping[str, list[Quad]]) -> dict[str, list[Quad]]:
-    """Leave out what RDF cannot write: properties, datatypes and languages are strangers' text too."""
-    return {
-        name: [quad for quad in quads if all(map(_is_writable, quad.values()))]
-        for name, quads in dataset.items()
-        if name.startswith(("@default", "_:")) or is_absolute(name)
-    }
-
-
-def _is_writable(term: Mapping[str, str]) -> bool:
-    if term["type"] == "IRI":
-        return is_absolute(term["value"])
-    if term["type"] == "literal":
-        return is_absolute(term["datatype"]) and _LANGUAGE.fullmatch(term.get("language", "en")) is not None
-    return True
-
-
 def _lines(dataset: Mapping[str, list[Quad]]) -> Iterator[str]:
-    """Yield the lines of N-Quads (RDF 1.1 N-Quads, section 2), graph by graph in the document's order."""
+    """Yield the lines of N-Quads (RDF 1.1 N-Quads, section 2), graph by graph in the document's order.
+
+    Every IRI, datatype and language tag in an expanded document is one that can be written.
+    """
     for name, quads in dataset.items():
         graph = "" if name == "@default" else f" {name if name.startswith('_:') else f'<{name}>'}"
         for quad in quads:
