@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, cast
 from orchestrator.core.errors import ConfigurationError
 
 _PREFIX: Final = "ORCHESTRATOR_"
+_PREFIX_OF_OURS: Final = re.compile(r"https?://[^/?#@\s]+/\S*")
 _HOST: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -309,6 +310,12 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             "inbox.read is token: set inbox.read_token (or ORCHESTRATOR_INBOX_READ_TOKEN_FILE)"
         )
+    for prefix in settings.artefacts:
+        if not _PREFIX_OF_OURS.fullmatch(prefix):
+            # https://pod.example would be a prefix of https://pod.example.evil.net/ too.
+            raise ConfigurationError(
+                f"artefacts.prefixes: {prefix} must be an http(s) IRI with a slash after its host"
+            )
     for place in settings.allow_private:
         if not _is_network(place) and not _HOST.fullmatch(place):
             raise ConfigurationError(f"egress.allow_private: {place} is neither a network nor a host name")
