@@ -12,7 +12,9 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as BudgetSpent
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -28,6 +30,8 @@ from orchestrator.core.strict_json import Limits
 from orchestrator.core.vocabulary import PROBLEMS
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+_TRIES: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _POLICY_SETS_KEPT: Final = 4
 
@@ -62,13 +66,10 @@ class ScreeningPool:
 
     def __init__(self, rulebook: Rulebook, settings: ScreenerSettings) -> None:
         """Prepare a pool; `start` makes its processes."""
+        self._rulebook = rulebook
         self._settings = settings
-        self._pool = ProcessPool(
-            max_workers=settings.workers,
-            context=multiprocessing.get_context("spawn"),
-            initializer=_enter,
-            initargs=[rulebook, settings.memory, os.getpid()],
-        )
+        self._pool = self._new_pool()
+        self._closing = False
         self._under_way = 0
 
     async def start(self) -> None:
@@ -78,8 +79,14 @@ class ScreeningPool:
 
     async def close(self) -> None:
         """End all workers."""
+        self._closing = True
         self._pool.stop()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._pool.join, 5)
+
+    @property
+    def works(self) -> bool:
+        """Whether there is a pool to give work to."""
+        return bool(self._pool.active)
 
     async def screen(self, body: bytes) -> Screening:
         """Screen `body` (see `core.screening`); a document over its budget is refused as too costly."""
@@ -100,20 +107,45 @@ class ScreeningPool:
             raise Overloaded
         self._under_way += 1
         try:
-            work = self._pool.schedule(function, args=list(arguments), timeout=timeout)
-            return cast("_T", await asyncio.wrap_future(work))
+            for _ in range(_TRIES):
+                try:
+                    return cast("_T", await self._schedule(function, arguments, timeout))
+                except (ProcessExpired, BrokenProcessPool):
+                    # Somebody killed the worker, not this document: a document is stopped by its budget.
+                    _log.warning("worker_lost")
+            raise Overloaded
         except BudgetSpent:
             message = f"Screening took more than {timeout:g} s. Send a simpler document."
             raise TooCostly(message=message) from None
-        except ProcessExpired:
-            raise TooCostly(
-                message="Screening took more memory than it may. Send a simpler document."
-            ) from None
-        except RuntimeError:
-            # The pool has been stopped; the sender's copy is the only one, and it knows.
-            raise StorageError("The service is stopping.") from None
+        except MemoryError:
+            message = "Screening took more memory than it may. Send a simpler document."
+            raise TooCostly(message=message) from None
         finally:
             self._under_way -= 1
+
+    def _schedule(
+        self, function: Callable[..., _T], arguments: tuple[object, ...], timeout: float
+    ) -> "asyncio.Future[object]":
+        """Give a worker its work. A pool whose idle workers were killed never recovers: take a new one."""
+        if self._closing:
+            raise StorageError("The service is stopping.")
+        if not self._pool.active:
+            _log.warning("workers_replaced")
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool = self._new_pool()
+        try:
+            work = self._pool.schedule(function, args=list(arguments), timeout=timeout)
+        except RuntimeError:
+            raise Overloaded from None  # it broke in this very moment
+        return asyncio.wrap_future(cast("Future[object]", work))
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._settings.workers,
+            context=multiprocessing.get_context("spawn"),
+            initializer=_enter,
+            initargs=[self._rulebook, self._settings.memory, os.getpid()],
+        )
 
 
 # What a worker process keeps between documents.

@@ -13,15 +13,18 @@ Serve = Callable[..., Awaitable[Service]]
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Return what starts a service with settings (by key) and policy files (by name).
+    """Return what makes and starts a service with settings (by key) and policy files (by name).
 
     In the end it is killed where it still runs, and its log must hold no error that the test did not
     expect.
     """
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(
-            settings: Mapping[str, object] | None = None, policies: Mapping[str, str] | None = None
+        async def make(
+            settings: Mapping[str, object] | None = None,
+            policies: Mapping[str, str] | None = None,
+            *,
+            start: bool = True,
         ) -> Service:
             folder = tmp_path / "service"
             folder.mkdir()
@@ -31,7 +34,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
                 for name, text in policies.items():
                     (service.policies / name).write_text(text)
             stack.push_async_callback(service.end)
-            await service.start()
+            if start:
+                await service.start()
             return service
 
-        yield start
+        yield make

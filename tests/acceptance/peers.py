@@ -54,7 +54,10 @@ class Peer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = Asked(
-            method=request.method, path=request.path, body=await request.read(), headers=request.headers.copy()
+            method=request.method,
+            path=request.path,
+            body=await request.read(),
+            headers=request.headers.copy(),
         )
         self.asked.append(asked)
         return await self.answer(asked)

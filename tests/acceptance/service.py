@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -91,6 +92,13 @@ async def ask(method: str, url: str, body: bytes | None = None, **headers: str) 
         return Answer(status=answer.status, headers=answer.headers.copy(), body=await answer.read())
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on now; a service keeps it over its lives."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """Return the environment of a process of ours: nothing of the operator's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
@@ -106,7 +114,7 @@ class Service:
     settings: Mapping[str, object]
     command: Sequence[str | Path] = ("-m", "orchestrator")
     """What Python runs."""
-    url: str = ""
+    url: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
     expected: set[str] = field(default_factory=set)
     """Actions that the log may tell of as errors."""
     _process: subprocess.Popen[bytes] | None = None
@@ -125,6 +133,11 @@ class Service:
         return self.folder / "policies"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -137,7 +150,7 @@ class Service:
         """Start the process without waiting for it."""
         assert not self.is_running
         self._starts += 1
-        port = self.url.rpartition(":")[2] or "0"
+        port = self.url.rpartition(":")[2]
         words = [*(command or self.command), "serve", "--json", "--port", port]
         words += ["--database", f"sqlite:///{self.folder / 'orchestrator.sqlite'}"]
         if self.policies.is_dir():
@@ -159,7 +172,7 @@ class Service:
             return self._out.read_text()
 
         places = json.loads(await until(said, lambda text: text.endswith("\n"), within=90))
-        self.url = places["inbox"].removesuffix("/inbox/")
+        assert places["inbox"] == self.inbox
 
     async def stop(self) -> None:
         """End it as an operator does: in order, with exit code 0."""
@@ -189,6 +202,8 @@ class Service:
         """Leave no process behind, and look at what it said."""
         if self.is_running:
             await self.kill()
+        if not self._starts:
+            return
         unexpected = [
             line
             for line in self.told()
@@ -217,7 +232,6 @@ class Service:
                 {
                     **QUICK,
                     **self.settings,
-                    "server.public_url": self.url,
                     "database.url": f"sqlite:///{self.folder / 'orchestrator.sqlite'}",
                 }
             ),
@@ -269,7 +283,7 @@ class Service:
     async def deliveries(self) -> list[Delivery]:
         """Return all deliveries, as the database has them."""
         url = f"sqlite:///{self.folder / 'orchestrator.sqlite'}"
-        store = await asyncio.to_thread(Store.open, url, public_url=self.url)
+        store = await asyncio.to_thread(Store.open, url)
         try:
             return list(await store.outbox.deliveries(limit=10_000))
         finally:

@@ -430,8 +430,7 @@ async def test_a_hub_that_fails_is_tried_again_or_given_up_and_no_other_is_affec
         await until(
             others,
             lambda found: (
-                found
-                == {well.url: "DELIVERED", gone.url: "DEAD", moved.url: "DEAD", strict.url: "DEAD"}
+                found == {well.url: "DELIVERED", gone.url: "DEAD", moved.url: "DEAD", strict.url: "DEAD"}
             ),
         )
         assert len(silent.posts) == 1

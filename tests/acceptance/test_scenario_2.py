@@ -32,9 +32,7 @@ async def test_an_offer_and_what_follows_from_it_are_one_thread_in_the_log(serve
         inbox = received.document["origin"]["inbox"]
         assert inbox == service.inbox
         reviewed = announce(reviewer, maintainer, ARTEFACT, inReplyTo=asked["id"])
-        endorsed = announce(
-            reviewer, maintainer, ARTEFACT, action="EndorsementAction", inReplyTo=asked["id"]
-        )
+        endorsed = announce(reviewer, maintainer, ARTEFACT, action="EndorsementAction", inReplyTo=asked["id"])
         for document in (reviewed, endorsed):
             assert (await service.take(document))["state"] == "PROCESSED"
 
@@ -66,7 +64,9 @@ async def test_an_offer_that_says_no_inbox_is_refused(serve: Serve) -> None:
     refused = await service.post(without)
     assert refused.status == 400
     assert ("/origin", "inbox") in [
-        (each["pointer"], each["term"]) for each in refused.json["violations"] if each["severity"] == "Violation"
+        (each["pointer"], each["term"])
+        for each in refused.json["violations"]
+        if each["severity"] == "Violation"
     ]
     assert (await service.take(asked))["event"] == f"{service.log}/e/1"
 

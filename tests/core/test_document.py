@@ -106,7 +106,7 @@ def test_no_context_is_ever_fetched_wherever_it_is_named(context: str, place: st
         {"x": {"@id": "https://x.example/x", "@protected": True}}, {"@protected": True, "x": "https://x.example/"},
         {"@base": "https://evil.example/"}, {"@propagate": False}, {"myactor": "as:actor"},
         {"x": {"@id": "https://www.w3.org/ns/activitystreams#actor"}}, {"p": "https://www.w3.org/ns/", "x": "p:activitystreams#actor"},
-        {"sorg": "https://evil.example/"}, {"ldp": "https://evil.example/"},
+        {"@vocab": "https://evil.example/"}, {"sorg": "https://evil.example/"}, {"ldp": "https://evil.example/"},
     ],
 )  # fmt: skip
 def test_an_inline_context_may_not_change_what_our_terms_mean(inline: dict[str, Any]) -> None:
@@ -159,6 +159,28 @@ def test_dangerous_schemes_are_refused_wherever_an_iri_stands(scheme: str) -> No
     document = json.loads(json.dumps(VALID))
     document["context"]["url"] = scheme
     assert found(document) == {("scheme", "/context/url")}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"type": ["Announce", "javascript:alert(1)"]}, "/type/1"),
+        ({"javascript:alert": "x"}, "/javascript:alert"),
+        ({"note:x": {"@value": "x", "@type": "data:x"}}, "/note:x/@type"),
+    ],
+)
+def test_dangerous_schemes_are_refused_as_types_members_and_datatypes_too(
+    change: dict[str, Any], place: str
+) -> None:
+    document = {**VALID, "@context": [AS, COAR, {"note": "https://note.example/"}], **change}
+    assert ("scheme", place) in found(document)
+
+
+@pytest.mark.parametrize(
+    "harmless", [{"@language": "en"}, {"@version": 1.1}, {"@language": "de", "x": "https://x.example/x"}]
+)
+def test_an_inline_context_may_name_a_language(harmless: dict[str, Any]) -> None:
+    assert screened({**VALID, "@context": [AS, COAR, harmless]}).accepted
 
 
 def test_the_root_may_not_be_described_a_second_time_inside_itself() -> None:

@@ -113,6 +113,30 @@ def test_only_known_vocabularies_are_published_and_no_addresses() -> None:
     assert "A review" in text
 
 
+def test_blank_nodes_of_two_events_are_never_one_node() -> None:
+    def published(name: str) -> list[dict[str, Any]]:
+        author = {"id": "_:b7", "name": name}
+        document: dict[str, Any] = {
+            "@context": "https://www.w3.org/ns/activitystreams",
+            "id": "urn:uuid:1",
+            "type": "Announce",
+            "object": [{"id": "https://r.example/", "attributedTo": author}, {"id": "_:b7"}],
+            "tag": {"id": "_:once", "name": "t"},
+        }
+        return [event.project(expand(document, CONTEXTS)[0])]
+
+    def labels(graph: list[dict[str, Any]]) -> set[str]:
+        triples = to_quads(graph, CONTEXTS)["@default"]
+        return {t["subject"]["value"] for t in triples if t["subject"]["type"] == "blank node"}
+
+    alice, mallory = published("Alice"), published("Mallory")
+    assert "_:b7" not in json.dumps(alice)
+    assert "_:once" not in json.dumps(alice)
+    named = {text for text in json.dumps([alice, mallory]).split('"') if text.startswith("_:")}
+    assert len(named) == 2
+    assert len(labels(alice)) == 2
+
+
 @pytest.mark.parametrize(
     ("members", "thread", "prefixes", "expected"),
     [

@@ -33,6 +33,7 @@ def found(body: bytes, limits: Limits = DEFAULT_LIMITS) -> list[tuple[str, str]]
         (b'{"a": 1e400}', [("number", "/a")]),
         (b'{"a": 90071992547409930}', [("number", "/a")]),
         (b'{"a": ' + b"9" * 5000 + b"}", [("number", "/a")]),
+        (b'{"a": 0.' + b"1" * 5000 + b"}", [("number", "/a")]),
         (b'{"a": "\\u0000"}', [("character", "/a")]),
         (b'{"a": ["\\ud800"]}', [("character", "/a/0")]),
         (b'{"a": {"\\ud800": 1}}', [("character", "/a")]),

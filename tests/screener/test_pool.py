@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.errors import Overloaded
+from orchestrator.core.errors import Overloaded, TooCostly
 from orchestrator.core.policy import Facts, PolicySet
 from orchestrator.core.strict_json import DEFAULT_LIMITS
 from orchestrator.screener import Rulebook, ScreenerSettings, ScreeningPool
@@ -142,3 +142,37 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+async def test_killed_workers_are_replaced_and_nobody_is_refused_for_it(pool: ScreeningPool) -> None:
+    body = json.dumps(SPECIMEN).encode()
+    for _ in range(3):
+        for worker in descendants(os.getpid()):
+            os.kill(worker, signal.SIGKILL)
+        end = time.monotonic() + 30
+        while True:
+            try:
+                assert (await pool.screen(body)).accepted
+                break
+            except Overloaded:
+                assert time.monotonic() < end, "the pool does not recover"
+                await asyncio.sleep(0.05)
+
+
+async def test_a_document_that_takes_too_much_memory_is_refused_for_that() -> None:
+    pool = ScreeningPool(rulebook(), ScreenerSettings(workers=1))
+    await pool.start()
+    try:
+        with pytest.raises(TooCostly, match="memory"):
+            await pool._call(bytearray, 10**9, timeout=10.0)
+    finally:
+        await pool.close()
+
+
+async def test_a_fault_of_ours_in_a_worker_is_not_taken_for_a_stop(pool: ScreeningPool) -> None:
+    with pytest.raises(RecursionError):
+        await pool._call(recurse, timeout=10.0)
+
+
+def recurse() -> None:
+    recurse()

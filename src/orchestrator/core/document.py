@@ -4,7 +4,8 @@ Every check looks at the document as a whole before anything is decided about it
 learns all that is to mend at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
@@ -12,7 +13,7 @@ from orchestrator.core.errors import UnacceptableDocument
 from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import FORBIDDEN_SCHEMES, Contexts, Expanded, NotJsonLd, expand, is_absolute
 from orchestrator.core.pointers import Terms
-from orchestrator.core.strict_json import Json, Limits, pointer
+from orchestrator.core.strict_json import MAX_REPORTED, Json, Limits, pointer
 
 _RULES: Final = v.PROBLEMS + "unacceptable-document#"
 _AS2: Final = "https://www.w3.org/TR/activitystreams-core/"
@@ -21,7 +22,8 @@ _NOTIFY: Final = "https://coar-notify.net/specification/1.0.1/"
 # Keywords that restructure a document: what a reader sees would not be what is decided on.
 _ROOT_KEYWORDS: Final = ("@graph", "@included", "@reverse", "@nest")
 _CONTAINERS: Final = (None, "@set", "@list", "@language")
-_CONTEXT_KEYWORDS: Final = ("@base", "@import", "@propagate", "@protected")
+# Of an inline context's own keywords, those that change no IRI. `@vocab` would: COAR's terms hang on it.
+_HARMLESS: Final = ("@language", "@direction", "@version")
 
 
 def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
@@ -37,7 +39,8 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
                 )
             ]
         )
-    findings = [*_check_contexts(document, contexts), *_check_root(document)]
+    findings = list(_first(_check_contexts(document, contexts, limits)))
+    findings += _check_root(document)
     if findings:
         # Without sound contexts the rest of the document has no meaning to be judged.
         raise UnacceptableDocument([*findings, *_check_plain_id(document)])
@@ -46,10 +49,14 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
     except NotJsonLd as error:
         findings = list(_check_plain_id(document)) or [_finding("json-ld", error.message, "", spec=_JSONLD)]
         raise UnacceptableDocument(findings) from None
-    findings = list(_check_expanded(document, expanded, contexts, limits))
+    findings = list(_first(_check_expanded(document, expanded, contexts, limits)))
     if findings:
         raise UnacceptableDocument(findings)
     return expanded
+
+
+def _first(findings: Iterator[Finding]) -> Iterator[Finding]:
+    return islice(findings, MAX_REPORTED)
 
 
 def _finding(rule: str, message: str, place: str, **more: Any) -> Finding:  # noqa: ANN401
@@ -88,7 +95,7 @@ def _bad_id(document: Mapping[str, Json], given: object) -> Finding:
     )
 
 
-def _check_contexts(document: Mapping[str, Json], contexts: Contexts) -> Iterator[Finding]:
+def _check_contexts(document: Mapping[str, Json], contexts: Contexts, limits: Limits) -> Iterator[Finding]:
     """Check every `@context` of the document, and that the root names AS2's."""
     named = [contexts.aliases.get(url, url) for url in _urls(document.get("@context"))]
     if v.AS_CONTEXT not in named:
@@ -102,6 +109,7 @@ def _check_contexts(document: Mapping[str, Json], contexts: Contexts) -> Iterato
     if v.AS_CONTEXT in named and v.NOTIFY_CONTEXT in named[: named.index(v.AS_CONTEXT)]:
         message = f"Name {v.AS_CONTEXT} before {v.NOTIFY_CONTEXT}, which builds on its prefix `as`."
         yield _finding("notify-context", message, "/@context", spec=_NOTIFY)
+    left = limits.contexts
     stack: list[tuple[Json, str]] = [(dict(document), "")]
     while stack:
         value, place = stack.pop()
@@ -109,12 +117,21 @@ def _check_contexts(document: Mapping[str, Json], contexts: Contexts) -> Iterato
             stack.extend((item, place + pointer(number)) for number, item in enumerate(value))
         elif isinstance(value, dict):
             if "@context" in value:
+                left -= len(_parts(value["@context"]))
+                if left < 0:
+                    message = f"Name at most {limits.contexts} contexts in all, best at the root."
+                    yield _finding("inline-context", message, place + "/@context", spec=_JSONLD)
+                    return
                 yield from _check_context(value["@context"], place + "/@context", contexts)
             stack.extend((child, place + pointer(key)) for key, child in value.items() if key != "@context")
 
 
+def _parts(context: Json) -> list[Json]:
+    return context if isinstance(context, list) else [context]
+
+
 def _urls(context: Json) -> list[str]:
-    return [part for part in (context if isinstance(context, list) else [context]) if isinstance(part, str)]
+    return [part for part in _parts(context) if isinstance(part, str)]
 
 
 def _check_context(context: Json, place: str, contexts: Contexts) -> Iterator[Finding]:
@@ -142,7 +159,9 @@ def _check_inline(context: Mapping[str, Json], place: str, contexts: Contexts) -
     terms = Terms().extended(list(contexts.documents), contexts).extended(dict(context), contexts)
     for key, definition in context.items():
         here = place + pointer(key)
-        if key in _CONTEXT_KEYWORDS:
+        if key in _HARMLESS:
+            continue
+        if key.startswith("@"):
             yield _finding("inline-context", f"Leave {key} out of inline contexts.", here)
         elif key in contexts.terms or terms.iri(key).startswith((v.AS, v.NOTIFY)):
             message = f"Do not redefine “{key[:80]}”: it belongs to ActivityStreams 2 or COAR Notify."
@@ -208,13 +227,13 @@ def _check_identifiers(
             bad[identifier] = ("identifier", f"Use identifiers of at most {limits.identifier} characters.")
         elif described and identifier == root.get("@id"):
             bad[identifier] = ("one-root", "Do not describe the notification again inside itself.")
+    places = _places(document, bad)
     for identifier, (rule, message) in bad.items():
-        places = [place for place in _places(document, identifier) if place not in {"/id", "/@id"}]
-        yield _finding(rule, message, places[0] if places else "", value=identifier[:200])
+        yield _finding(rule, message, places.get(identifier, ""), value=identifier[:200])
 
 
 def _identifiers(root: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield every identifier below the root, and whether anything is said about it there."""
+    """Yield every IRI below the root (of a thing, type, property), and whether it is described there."""
     stack: list[tuple[Any, bool]] = [(root, True)]
     while stack:
         value, is_root = stack.pop()
@@ -223,16 +242,23 @@ def _identifiers(root: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
         elif isinstance(value, dict):
             if isinstance(value.get("@id"), str):
                 yield value["@id"], len(value) > 1 and not is_root
+            types = value.get("@type", ())
+            yield from ((name, False) for name in ([types] if isinstance(types, str) else types))
+            yield from ((name, False) for name in value if not name.startswith("@"))
             stack.extend((item, False) for item in value.values())
 
 
-def _places(document: Mapping[str, Json], text: str) -> Iterator[str]:
+def _places(document: Mapping[str, Json], texts: Collection[str]) -> dict[str, str]:
+    """Return where each of `texts` stands first, the root's own id left out; one walk serves all."""
+    found: dict[str, str] = {}
     stack: list[tuple[Json, str]] = [(dict(document), "")]
-    while stack:
+    while stack and texts:
         value, place = stack.pop()
-        if value == text:
-            yield place
+        if isinstance(value, str) and value in texts and place not in {"/id", "/@id"}:
+            found.setdefault(value, place)
         elif isinstance(value, list):
             stack.extend((item, place + pointer(number)) for number, item in enumerate(value))
         elif isinstance(value, dict):
+            found.update((key, place + pointer(key)) for key in value if key in texts and key not in found)
             stack.extend((item, place + pointer(key)) for key, item in value.items())
+    return found

@@ -6,7 +6,8 @@ the log's tree for ever (RFC 6962, section 2.1).
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -200,7 +201,31 @@ def member(envelope: bytes, payload: bytes | None, salt: str | None) -> bytes:
 
 def project(root: Mapping[str, Any]) -> dict[str, Any]:
     """Return the published part of an expanded activity: known vocabularies, and no e-mail addresses."""
-    return _project_node(root) or {"@id": root["@id"]}
+    return _relabel(_project_node(root) or {"@id": root["@id"]})
+
+
+def _relabel(root: dict[str, Any]) -> dict[str, Any]:
+    """Give blank nodes labels that no other event has: on one page they would be one node (RDF 1.1, 3.4)."""
+    labels = Counter(node["@id"] for node in _nodes(root) if node.get("@id", "").startswith("_:"))
+    mark = hashlib.sha256(canonical(root)).hexdigest()[:16]
+    names = {label: f"_:{mark}-{number}" for number, label in enumerate(labels)}
+    for node in list(_nodes(root)):
+        label = node.get("@id", "")
+        if labels[label] == 1 and len(node) > 1:
+            del node["@id"]  # nothing else speaks of it
+        elif label in names:
+            node["@id"] = names[label]
+    return root
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    if isinstance(value, list):
+        for item in value:
+            yield from _nodes(item)
+    elif isinstance(value, dict) and "@value" not in value:
+        yield value
+        for item in list(value.values()):
+            yield from _nodes(item)
 
 
 def _project_node(node: Mapping[str, Any]) -> dict[str, Any] | None:

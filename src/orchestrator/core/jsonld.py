@@ -14,13 +14,15 @@ from pyld import jsonld
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.strict_json import Json
-from orchestrator.core.vocabulary import CONTEXT_ALIASES, NAMESPACE_ALIASES
+from orchestrator.core.vocabulary import CONTEXT_ALIASES, NAMESPACE_ALIASES, RDF
 
 Expanded = list[dict[str, Any]]
 
 # RFC 3987 forbids these everywhere; N-Quads could not hold them either.
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
+# rdflib parses these wherever it meets them: 50 KB of open tags take it seconds.
+_MARKUP: Final = (RDF + "HTML", RDF + "XMLLiteral")
 # pyld trips over some malformed documents instead of naming the rule that they break.
 _PYLD_TRIPS: Final = (RecursionError, TypeError, ValueError, KeyError, AttributeError, IndexError)
 FORBIDDEN_SCHEMES: Final = ("javascript:", "data:", "file:", "vbscript:")
@@ -149,6 +151,8 @@ def _check_literal(value: dict[str, Any]) -> None:
         raise NotJsonLd(f"“{str(language)[:80]}” is no language tag (BCP 47).")
     if datatype not in {None, "@json"} and not is_absolute(datatype):
         raise NotJsonLd(f"“{str(datatype)[:80]}” is no datatype: use an absolute IRI.")
+    if datatype in _MARKUP:
+        raise NotJsonLd(f"Send markup as a plain string, not as {datatype}: nobody here parses it.")
 
 
 def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401

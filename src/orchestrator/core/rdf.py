@@ -104,7 +104,10 @@ def _node(term: dict[str, Any]) -> Any:  # noqa: ANN401  (rdflib's node classes 
         return Literal(value, lang=term["language"])
     datatype = term["datatype"]
     # xsd:string is what a plain literal is (RDF 1.1, section 3.3); rdflib tells the two apart.
-    return Literal(value) if datatype == v.XSD + "string" else Literal(value, datatype=URIRef(datatype))
+    if datatype == v.XSD + "string":
+        return Literal(value)
+    # The text stays as it came: rdflib would write 1e999999999 out, a gigabyte, and fail at P9…9Y.
+    return Literal(value, datatype=URIRef(datatype), normalize=False)
 
 
 def serialise(graph: Graph, media_type: str) -> bytes:

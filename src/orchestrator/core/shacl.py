@@ -29,6 +29,7 @@ from orchestrator.core.rdf import (
 )
 from orchestrator.core.rdf import Literal as RdfLiteral
 from orchestrator.core.rdf import Node as RdfNode
+from orchestrator.core.strict_json import MAX_REPORTED
 
 Profile = Literal["strict", "lenient"]
 
@@ -87,10 +88,22 @@ class ShapeSet:
     def validate(
         self, data: Graph, root: str, pattern: str | None, locator: Locator, profile: Profile
     ) -> list[Finding]:
-        """Judge the node `root` of `data`; return all findings, in the order of the document."""
+        """Judge the node `root` of `data`; return the findings in the order of the document.
+
+        At most `MAX_REPORTED`, violations first: to find the place of each in the document takes time.
+        """
         tolerated = self._tolerated if profile == "lenient" else set[str]()
         results = run(data, self._aimed[pattern], root)
-        findings = [self._finding(results, node, locator, tolerated) for node in _results(results)]
+
+        def rank(node: RdfNode) -> tuple[bool, str, str, str]:
+            parts = (SH.sourceShape, SH.focusNode, SH.value)
+            source, focus, value = (str(results.value(node, part)) for part in parts)
+            return _severity(results, node, source, tolerated) != "Violation", source, focus, value
+
+        # pySHACL reports a node once for each way to it.
+        told = {rank(node): node for node in _results(results)}
+        nodes = [told[key] for key in sorted(told)[:MAX_REPORTED]]
+        findings = [self._finding(results, node, locator, tolerated) for node in nodes]
         unique = {(f.rule, f.pointer, f.term, repr(f.value)): f for f in findings}
         return sorted(unique.values(), key=lambda f: (f.severity != "Violation", f.pointer, f.rule))
 
@@ -108,7 +121,6 @@ class ShapeSet:
         focus = report.value(result, SH.focusNode)
         value = report.value(result, SH.value)
         place = _locate(locator, rule, focus, value)
-        severity = _SEVERITIES.get(report.value(result, SH.resultSeverity) or SH.Violation, "Violation")
         path = report.value(result, SH.resultPath)
         return Finding(
             rule=rule.iri,
@@ -117,7 +129,7 @@ class ShapeSet:
             term=place.term,
             path=str(path) if path is not None else (rule.steps[-1] if rule.steps else None),
             value=_shown(place.value),
-            severity="Warning" if rule.iri in tolerated and severity == "Violation" else severity,
+            severity=_severity(report, result, rule.iri, tolerated),
             spec=rule.spec,
             focus=str(focus) if isinstance(focus, URIRef) else None,
             component=str(report.value(result, SH.sourceConstraintComponent) or "") or None,
@@ -217,6 +229,11 @@ def report_graph(findings: Iterable[Finding], *, conforms: bool) -> Graph:
         if isinstance(finding.value, str):
             graph.add((result, SH.value, RdfLiteral(finding.value)))
     return graph
+
+
+def _severity(report: Graph, result: RdfNode, rule: str, tolerated: set[str]) -> Severity:
+    severity = _SEVERITIES.get(report.value(result, SH.resultSeverity) or SH.Violation, "Violation")
+    return "Warning" if rule in tolerated and severity == "Violation" else severity
 
 
 def _results(report: Graph) -> list[RdfNode]:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 _RULES: Final = PROBLEMS + "unreadable-bytes#"
-_MAX_REPORTED: Final = 50
+MAX_REPORTED: Final = 50
+"""Findings of a stage; whoever sends more of them learns of the rest when these are mended."""
 _SAFE_INTEGER: Final = 2**53 - 1
 _INTEGER_CHARACTERS: Final = 17
+_FLOAT_CHARACTERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,14 @@ class Limits:
     """JSON values in all, members and items alike."""
     string: int = 16_384
     """Characters of a string or a member's name."""
+    path: int = 2_048
+    """Characters of the names that lead to a value: each finding repeats them in its pointer."""
     array: int = 100
     """Items of an array."""
     identifier: int = 2_048
     """Characters of an id."""
+    contexts: int = 32
+    """JSON-LD contexts that are named or written: each costs more than all else that can be said."""
     triples: int = 500
     """RDF triples of the document."""
     blank_nodes: int = 50
@@ -85,7 +91,7 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
     findings: list[Finding] = []
     for found in _walk(value, limits, escapes=b"\\u" in body):
         findings.append(found)
-        if len(findings) == _MAX_REPORTED:
+        if len(findings) == MAX_REPORTED:
             break
     if findings:
         raise UnreadableBytes(findings)
@@ -141,7 +147,7 @@ def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _float(text: str) -> float | _BadNumber:
-    value = float(text)
+    value = float(text) if len(text) <= _FLOAT_CHARACTERS else math.inf
     return value if math.isfinite(value) else _BadNumber(text)
 
 
@@ -190,6 +196,10 @@ def _open(
             yield _finding("duplicate-member", message, place + pointer(name[:80]))
     for name in value:
         yield from _text(name, place, limits, escapes=escapes)
+    if any(len(place) + len(name) > limits.path for name in value):
+        message = f"Use shorter names of members: at most {limits.path} characters may lead to a value."
+        yield _finding("string", message, place)
+        return []
     return list(value.items())[::-1]
 
 

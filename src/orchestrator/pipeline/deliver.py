@@ -73,6 +73,11 @@ class Delivering:
             attempt = Attempt(status=None, detail=f"no answer within {self.attempt_timeout:g} s")
         except PeerError as error:
             attempt = Attempt(status=None, detail=error.message)
+        except (LeaseLost, StorageError):
+            raise
+        except Exception as error:  # noqa: BLE001  (it follows the schedule to its end, not its lease for ever)
+            _log.exception("attempt_failed delivery=%s", delivery.id)
+            attempt = Attempt(status=None, detail=f"failed: {type(error).__name__}")
         decided = verdict(
             attempt,
             attempts=delivery.attempts,
