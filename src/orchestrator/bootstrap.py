@@ -13,13 +13,13 @@ from pathlib import Path
 
 from orchestrator.catalogue import Catalogue, PolicyFolder
 from orchestrator.config import Settings, refuse_exposure
-from orchestrator.core.announcement import Identity
 from orchestrator.core.errors import ConfigurationError
+from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.shacl import Profile
 from orchestrator.core.strict_json import Limits
 from orchestrator.ldn import EgressSettings, Peers
 from orchestrator.pipeline.deliver import Delivering
-from orchestrator.pipeline.process import Pod, Processing
+from orchestrator.pipeline.process import Processing
 from orchestrator.scheduler import Timetable, TimetableSettings
 from orchestrator.screener import Rulebook, ScreenerSettings, ScreeningPool
 from orchestrator.storage import Store
@@ -90,9 +90,9 @@ def catalogue_of(settings: Settings) -> Catalogue:
     return Catalogue.load({url: Path(path) for url, path in settings.contexts.items()})
 
 
-async def open_store(settings: Settings, *, public_url: str | None = None) -> Store:
-    """Open the database, bringing its schema up to date; None: under the URL that its events have."""
-    return await asyncio.to_thread(Store.open, settings.database, public_url=public_url)
+async def open_store(settings: Settings) -> Store:
+    """Open the database of a log that is there, bringing its schema up to date."""
+    return await asyncio.to_thread(Store.open, settings.database)
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +115,9 @@ async def running(
         stack.callback(bound.close)
         catalogue = catalogue or catalogue_of(settings)
         policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
-        store = await open_store(settings, public_url=settings.base)
+        store = await asyncio.to_thread(
+            Store.open, settings.database, public_url=settings.base, page_size=settings.page_size
+        )
         stack.push_async_callback(store.close)
         if screener is None:
             screener = pool_of(settings, catalogue)
@@ -153,7 +155,7 @@ async def running(
             head, waiting = await store.reader.head(), await store.ledger.pending()
             silent = clock.now() - timetable.beat
             return {
-                "ok": silent < max(30_000, 5_000 * settings.interval),
+                "ok": screener.works and silent < max(30_000, 5_000 * settings.interval),
                 "database": True,
                 "events": head.sequence,
                 "waiting": waiting,

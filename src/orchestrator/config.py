@@ -344,13 +344,15 @@ def _is_network(text: str) -> bool:
 
 def refuse_exposure(settings: Settings) -> None:
     """Raise `ConfigurationError` when others could connect and nobody has said who may do what."""
-    if settings.on_loopback or (settings.inbox_policy and settings.inbox_read):
+    needed = {
+        "inbox.policy": settings.inbox_policy,
+        "inbox.read": settings.inbox_read,
+        # An event's name begins with it, for ever.
+        "server.public_url": settings.public_url,
+    }
+    missing = [key for key, value in needed.items() if not value]
+    if settings.on_loopback or not missing:
         return
-    missing = [
-        key
-        for key, value in (("inbox.policy", settings.inbox_policy), ("inbox.read", settings.inbox_read))
-        if not value
-    ]
     raise ConfigurationError(
-        f"{settings.host} is not a loopback address: set {' and '.join(missing)} before others can connect"
+        f"{settings.host} is not a loopback address: set {', '.join(missing)} before others can connect"
     )

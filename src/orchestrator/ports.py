@@ -72,7 +72,9 @@ class Claimed:
     received: int
     notification: Notification
     attempts: int
-    """Claims so far, this one included."""
+    """Claims so far, this one included, but for those that our own trouble ended."""
+    accepted: bool = False
+    """Whether the maintainer has accepted it after a policy parked it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class Outcome:
     """The event to append, where there is one."""
     deliveries: tuple[Plan, ...] = ()
     retry_at: int | None = None
+    counts: bool = True
+    """Whether this was an attempt: trouble of our own is none."""
     note: Mapping[str, object] = field(default_factory=dict)
     """For the private journal: which policies matched, and what they asked for."""
 
@@ -196,6 +200,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def settle(self, inbox: str, token: str, *, accept: bool, who: str, now: int) -> None:
+        """Let a PARKED notification be processed as if no policy had parked it, or end it as IGNORED(policy).
+
+        `who` decided, for the journal. Raises `NotFound`, or `BadRequest` for one that is not PARKED.
+        """
+        ...
+
     async def pending(self) -> int:
         """Return how many notifications wait."""
         ...
@@ -232,8 +243,11 @@ class Reader(Protocol):
         """Return the IRI of the artefact that `/artefacts/{identifier}` names, if any event is about it."""
         ...
 
-    async def thread(self, activity: str) -> LifecycleEvent | None:
-        """Return the event that an answer to `activity` follows: of that activity, or told by it."""
+    async def thread(self, activity: str, *, author: str | None = None) -> LifecycleEvent | None:
+        """Return the event that an answer to `activity` follows: told by it, or of that activity.
+
+        Of several events with that activity, the one that `author` sent, else the first.
+        """
         ...
 
 

@@ -102,12 +102,16 @@ class Timetable:
         with contextlib.suppress(Exception):
             self._scheduler.pause()
         self._look()
-        work = [*self._loops, *self._under_way]
-        if work:
-            _, late = await asyncio.wait(work, timeout=self._settings.stop_within)
-            for task in late:
+        try:
+            async with asyncio.timeout(self._settings.stop_within):
+                # The loops first: a claim that is under way still starts its deliveries.
+                await asyncio.gather(*self._loops)
+                while self._under_way:
+                    await asyncio.wait(set(self._under_way))
+        except TimeoutError:
+            for task in self._under_way:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
@@ -133,8 +137,10 @@ class Timetable:
         claimed = await self._ledger.claim(
             self._owner, limit=self._settings.batch, now=now, lease=self._settings.processing_lease
         )
+        # In order of arrival: an answer finds the event that it answers.
         for notification in claimed:
             await self._processing.process(notification)
+            self.beat = self._clock.now()
         return len(claimed) == self._settings.batch
 
     async def _deliver(self) -> bool:

@@ -67,6 +67,9 @@ def test_other_addresses_than_loopback_wait_until_policy_and_reading_are_set(hos
     with pytest.raises(ConfigurationError, match="set inbox"):
         refuse_exposure(load(flags={"server.host": host}).settings)
     told = {"server.host": host, "inbox.policy": "open", "inbox.read": "public"}
+    with pytest.raises(ConfigurationError, match=r"set server\.public_url"):
+        refuse_exposure(load(flags=told).settings)
+    told["server.public_url"] = "https://pod.example"
     refuse_exposure(load(flags=told).settings)
 
 

@@ -14,14 +14,14 @@ import pytest
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.announcement import Identity
 from orchestrator.core.delivery import DeliveryState
 from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Screening, screen
 from orchestrator.core.shacl import ShapeSet
 from orchestrator.pipeline.deliver import Delivering
-from orchestrator.pipeline.process import Pod, Processing
+from orchestrator.pipeline.process import Processing
 from orchestrator.pipeline.receive import Received, receive
 from orchestrator.ports import Answer, Claimed, Delivery, Query, Stored
 from orchestrator.storage import Store

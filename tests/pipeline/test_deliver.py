@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.acceptance.notifications import policy
 
-from orchestrator.core.announcement import Identity
 from orchestrator.core.delivery import DeliveryState, delivery_id
 from orchestrator.core.errors import (
     AddressRefused,
@@ -18,8 +18,8 @@ from orchestrator.core.errors import (
     PeerUnreachable,
     StorageError,
 )
+from orchestrator.core.pod import Identity
 from orchestrator.ports import Answer
-from tests.acceptance.notifications import policy
 
 from .conftest import BASE, House, Specimen
 

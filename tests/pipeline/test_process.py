@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.acceptance.notifications import policy
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.delivery import delivery_id
 from orchestrator.core.errors import Overloaded, PeerUnreachable, StorageError, TooCostly
 from orchestrator.ports import NotificationState, Stored
-from tests.acceptance.notifications import policy
 
 from .conftest import BASE, LEASE, START, House, Specimen
 

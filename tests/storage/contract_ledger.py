@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.storage.examples import LEASE, NOW, WARNING, activity, arrival, claim, draft, outcome, plan
 
 from orchestrator.core import event as events
-from orchestrator.core.errors import ConflictingContent, LeaseLost
+from orchestrator.core.errors import BadRequest, ConflictingContent, LeaseLost, NotFound
 from orchestrator.ports import Head, NotificationState, Outcome, Query
 from orchestrator.storage import Store, schema
 from orchestrator.storage.appending import Appending
@@ -23,6 +23,41 @@ def rows_of(store: Store, table: sa.Table) -> list[dict[str, Any]]:
 
 class LedgerContract:
     """Behaviours of `Ledger`."""
+
+    async def test_what_a_policy_parked_goes_on_when_it_is_accepted(self, store: Store) -> None:
+        """As if no policy had parked it; the decision is journalled."""
+        receipt = await store.ledger.keep(arrival())
+        (claimed,) = await claim(store)
+        assert not claimed.accepted
+        await store.ledger.record(claimed.lease, Outcome(state=NotificationState.PARKED), now=NOW)
+        assert await claim(store) == []
+        await store.ledger.settle("inbox", receipt.token, accept=True, who="ada", now=NOW + 1)
+        (again,) = await claim(store, now=NOW + 1)
+        assert again.accepted
+        assert rows_of(store, schema.journal)[-1]["what"] == "notification accepted"
+
+    async def test_what_a_policy_parked_ends_when_it_is_dismissed(self, store: Store) -> None:
+        """And cannot be decided about twice."""
+        receipt = await store.ledger.keep(arrival())
+        (claimed,) = await claim(store)
+        await store.ledger.record(claimed.lease, Outcome(state=NotificationState.PARKED), now=NOW)
+        await store.ledger.settle("inbox", receipt.token, accept=False, who="ada", now=NOW)
+        stored = await store.reader.notification("inbox", receipt.token)
+        assert stored is not None
+        assert (stored.state, stored.reason) == (NotificationState.IGNORED, "policy")
+        with pytest.raises(BadRequest, match="IGNORED"):
+            await store.ledger.settle("inbox", receipt.token, accept=True, who="ada", now=NOW)
+        with pytest.raises(NotFound):
+            await store.ledger.settle("inbox", "unknown", accept=True, who="ada", now=NOW)
+
+    async def test_trouble_of_our_own_is_no_attempt(self, store: Store) -> None:
+        """Or a notification could die of a busy hour."""
+        await store.ledger.keep(arrival())
+        for _ in range(3):
+            (claimed,) = await claim(store)
+            assert claimed.attempts == 1
+            again = Outcome(state=NotificationState.RETRY, retry_at=NOW, counts=False)
+            await store.ledger.record(claimed.lease, again, now=NOW)
 
     async def test_what_was_kept_is_read_back_whole(self, store: Store) -> None:
         """A notification is in its inbox as it came, and waits."""

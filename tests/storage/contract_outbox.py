@@ -1,5 +1,7 @@
 """Deliveries: claimed, prepared, finished, tried again."""
 
+import json
+
 import pytest
 from tests.storage.contract_ledger import rows_of
 from tests.storage.examples import LEASE, NOW, log, plan
@@ -47,7 +49,7 @@ class OutboxContract:
         )
 
     async def test_a_target_is_told_of_a_topic_once(self, store: Store) -> None:
-        """Or two orchestrators whose policies name each other would never stop."""
+        """Or two orchestrators whose policies name each other would never stop; the journal says why."""
         review, other = (
             Plan(target=HUB, policies=("urn:p:1",), topic=topic) for topic in ("review", "other")
         )
@@ -57,6 +59,21 @@ class OutboxContract:
         await log(store, 3, other)
         told = {(delivery.target, delivery.event) for delivery in await store.outbox.deliveries()}
         assert told == {(HUB, 1), ("https://b.example/", 2), (HUB, 3)}
+        notes = [json.loads(row["note"]) for row in rows_of(store, schema.journal)]
+        assert [note["toldAlready"] for note in notes] == [[], [HUB], []]
+
+    async def test_what_never_arrived_may_be_told_again(self, store: Store) -> None:
+        """A dead delivery has told nobody of anything."""
+        review = Plan(target=HUB, policies=("urn:p:1",), topic="review")
+        await log(store, 1, review)
+        (first,) = await take(store)
+        assert first.lease is not None
+        await store.outbox.finish(first.lease, DEAD, now=NOW, status=410, location=None)
+        await log(store, 2, review)
+        assert [(each.event, each.state) for each in await store.outbox.deliveries()] == [
+            (2, DeliveryState.PENDING),
+            (1, DeliveryState.DEAD),
+        ]
 
     async def test_due_deliveries_are_claimed_longest_due_first_and_never_twice(self, store: Store) -> None:
         """Who has claimed holds it while the lease lasts."""

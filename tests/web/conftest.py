@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.announcement import Identity
 from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Screening, screen
 from orchestrator.core.shacl import ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
-from orchestrator.pipeline.process import Pod, Processing
+from orchestrator.pipeline.process import Processing
 from orchestrator.ports import Peers
 from orchestrator.storage import Store
 from orchestrator.web import Site, make_app, serve

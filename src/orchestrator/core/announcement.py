@@ -3,20 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from orchestrator.core.notification import Notification
+from orchestrator.core.pod import Identity
 from orchestrator.core.strict_json import Json, canonical
 from orchestrator.core.vocabulary import AS_CONTEXT, NOTIFY_CONTEXT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who we are, to others."""
-
-    id: str
-    name: str
-    inbox: str
 
 
 def compose(payload: bytes, *, activity: str, me: Identity, target: str, inbox: str) -> bytes:
@@ -49,12 +40,12 @@ def _identifier(value: Json) -> Json:
 
 
 def topic_of(notification: Notification) -> str:
-    """Return what a notification says of what, as a key: types, objects and contexts, not its id.
+    """Return who says what of what, as a key: origin, types, objects and contexts, not its id.
 
     A hub is told of a topic once. Two orchestrators whose policies name each other would otherwise
     announce the same review to each other for ever, each time under a new id.
     """
-    return _key(notification.types, notification.objects, notification.contexts)
+    return _key((notification.sender,), notification.types, notification.objects, notification.contexts)
 
 
 def _key(*parts: Iterable[str]) -> str:

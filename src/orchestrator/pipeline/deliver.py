@@ -12,7 +12,7 @@ from typing import Final
 from orchestrator.core.announcement import compose
 from orchestrator.core.delivery import Attempt, DeliveryState, Verdict, verdict
 from orchestrator.core.errors import AddressRefused, LeaseLost, PeerError, StorageError
-from orchestrator.pipeline.process import Pod
+from orchestrator.core.pod import Pod
 from orchestrator.ports import Answer, Clock, Delivery, Lease, Outbox, Peers, Reader
 
 _log = logging.getLogger(__name__)

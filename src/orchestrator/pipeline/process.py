@@ -5,10 +5,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestrator.core.announcement import Identity, topic_of
+from orchestrator.core.announcement import topic_of
 from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, PeerError, StorageError, TooCostly
 from orchestrator.core.event import SALT_BYTES, Draft, LifecycleEvent, artefact_of
 from orchestrator.core.notification import Notification
+from orchestrator.core.pod import Pod
 from orchestrator.core.policy import Decision, Facts, Judgement
 from orchestrator.ports import (
     Claimed,
@@ -32,21 +33,9 @@ _LOG_AHEAD: Final = 250
 _GONE: Final = frozenset({404, 410})
 _KEPT: Final = 300_000
 """Milliseconds for which the answer about an artefact's existence is believed."""
+_UNKNOWN_KEPT: Final = 30_000
+"""The same when there was no answer."""
 _MOST_KEPT: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
-    """Whose orchestrator this is."""
-
-    public_url: str
-    me: Identity
-    artefacts: tuple[str, ...] = ()
-    """IRI prefixes that are ours; none: whatever is posted here is ours."""
-
-    def owns(self, iri: str | None) -> bool:
-        """Whether an IRI lies under one of our prefixes."""
-        return iri is not None and bool(self.artefacts) and iri.startswith(self.artefacts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +51,8 @@ class Processing:
     peers: Peers
     clock: Clock
 
-    _existing: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    """Artefact → when we asked for it, and whether it was gone."""
+    _existing: dict[str, tuple[int, bool, int]] = field(default_factory=dict)
+    """Artefact → when we asked for it, whether it was gone, and for how many ms we believe it."""
 
     async def process(self, claimed: Claimed) -> LifecycleEvent | None:
         """Decide about `claimed` and record the outcome; return the event, if it became one.
@@ -74,7 +63,7 @@ class Processing:
             outcome = await self._outcome(claimed)
         except (Overloaded, StorageError):
             # Our own trouble, not the notification's: it never dies of it.
-            outcome = self._retry(claimed, "overloaded")
+            outcome = self._retry(claimed, "overloaded", counts=False)
         except TooCostly:
             outcome = self._again(claimed, "too-costly")
         except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
@@ -93,7 +82,9 @@ class Processing:
             return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
         except LogAhead:
             now = self.clock.now()
-            later = Outcome(state=NotificationState.RETRY, reason="log ahead", retry_at=now + _LOG_AHEAD)
+            later = Outcome(
+                state=NotificationState.RETRY, reason="log ahead", retry_at=now + _LOG_AHEAD, counts=False
+            )
             return await self.ledger.record(claimed.lease, later, now=now)
 
     def _again(self, claimed: Claimed, reason: str) -> Outcome:
@@ -101,9 +92,10 @@ class Processing:
             return Outcome(state=NotificationState.DEAD, reason=reason)
         return self._retry(claimed, reason)
 
-    def _retry(self, claimed: Claimed, reason: str) -> Outcome:
+    def _retry(self, claimed: Claimed, reason: str, *, counts: bool = True) -> Outcome:
         wait = _FIRST_RETRY * 2 ** min(claimed.attempts - 1, _MAX_ATTEMPTS)
-        return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=self.clock.now() + wait)
+        later = self.clock.now() + wait
+        return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=later, counts=counts)
 
     async def _outcome(self, claimed: Claimed) -> Outcome:
         notification = claimed.notification
@@ -140,7 +132,7 @@ class Processing:
     async def _thread(self, notification: Notification) -> LifecycleEvent | None:
         if notification.in_reply_to is None or notification.in_reply_to == notification.id:
             return None
-        return await self.reader.thread(notification.in_reply_to)
+        return await self.reader.thread(notification.in_reply_to, author=notification.target)
 
     def _addressed(
         self, notification: Notification, artefact: str | None, thread: LifecycleEvent | None
@@ -158,16 +150,17 @@ class Processing:
 
     async def _vanished(self, artefact: str) -> bool:
         now = self.clock.now()
-        at, gone = self._existing.get(artefact, (0, False))
-        if now - at < _KEPT:
+        at, gone, kept = self._existing.get(artefact, (0, False, 0))
+        if 0 <= now - at < kept:
             return gone
         try:
-            gone = await self.peers.status(artefact) in _GONE
+            gone, kept = await self.peers.status(artefact) in _GONE, _KEPT
         except PeerError:
-            return False  # not knowing is no reason to lose an event
+            # Not knowing is no reason to lose an event, nor to wait for each of the next ones.
+            gone, kept = False, _UNKNOWN_KEPT
         if len(self._existing) >= _MOST_KEPT:
             self._existing.clear()
-        self._existing[artefact] = (now, gone)
+        self._existing[artefact] = (self.clock.now(), gone, kept)
         return gone
 
     def _facts(self, notification: Notification, artefact: str | None, *, solicited: bool) -> Facts:

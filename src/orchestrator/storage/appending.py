@@ -1,6 +1,6 @@
 """Appending to the log: numbers without gaps, times that increase strictly, deliveries in the same breath."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -10,7 +10,6 @@ from orchestrator.core import event as events
 from orchestrator.core.delivery import DeliveryState, delivery_id
 from orchestrator.core.event import Draft, LifecycleEvent
 from orchestrator.ports import Plan
-from orchestrator.storage import engine as engines
 from orchestrator.storage import rows, schema
 from orchestrator.storage.schema import LOG
 from orchestrator.storage.writer import Transaction
@@ -28,6 +27,17 @@ _KNOWN: Final = sa.select(_event.activity).where(
 )
 _ADD_EVENTS: Final = sa.insert(schema.event)
 _ADD_TYPES: Final = sa.insert(schema.event_type)
+_ADD_DELIVERIES: Final = sa.insert(schema.delivery)
+_TOLD: Final = (
+    sa.select(schema.delivery.c.id)
+    .where(
+        schema.delivery.c.log == LOG,
+        schema.delivery.c.target == bindparam("target"),
+        schema.delivery.c.topic == bindparam("topic"),
+        schema.delivery.c.state.not_in((DeliveryState.DEAD, DeliveryState.CANCELLED)),
+    )
+    .limit(1)
+)
 _ADVANCE: Final = sa.update(schema.log_head).where(_head.log == LOG)
 
 
@@ -42,6 +52,7 @@ class Appending:
         self._types: list[dict[str, object]] = []
         self._deliveries: list[dict[str, object]] = []
         self._known: set[tuple[str, str]] = set()
+        self._told: dict[int, list[str]] = {}
         asked: dict[str, set[str]] = {}
         for draft in drafts:
             asked.setdefault(draft.sender, set()).add(draft.activity)
@@ -66,10 +77,26 @@ class Appending:
         self._types += [
             {"log": LOG, "type": name, "sequence": event.sequence} for name in dict.fromkeys(event.types)
         ]
-        self._deliveries += _deliveries(event, plans)
+        for made in _deliveries(event, plans):
+            if self._is_told(made):
+                self._told.setdefault(event.sequence, []).append(str(made["target"]))
+            else:
+                self._deliveries.append(made)
         self._known.add((draft.sender, draft.activity))
         self._sequence, self._created = event.sequence, created
         return event
+
+    def told_already(self, event: LifecycleEvent) -> list[str]:
+        """Return the targets that are not told of `event`, because they know of its topic."""
+        return self._told.get(event.sequence, [])
+
+    def _is_told(self, made: Mapping[str, object]) -> bool:
+        """Whether a target knows of a topic, or will: appends take turns, so nobody else adds one now."""
+        sought = (made["target"], made["topic"])
+        if any((other["target"], other["topic"]) == sought for other in self._deliveries):
+            return True
+        values = {"target": sought[0], "topic": sought[1]}
+        return self._transaction.connection.execute(_TOLD, values).first() is not None
 
     def write(self) -> None:
         """Write what was collected, but for the log's end."""
@@ -80,10 +107,7 @@ class Appending:
             if values:
                 self._transaction.connection.execute(statement, values)
         if self._deliveries:
-            # What a target has been told of already is left out.
-            engine = self._transaction.connection.engine
-            add = engines.insert_new(engine, schema.delivery, ("log", "target", "topic"))
-            self._transaction.connection.execute(add, self._deliveries)
+            self._transaction.connection.execute(_ADD_DELIVERIES, self._deliveries)
 
     def advance(self) -> None:
         """Move the log's end: the last statement of the transaction."""

@@ -9,7 +9,14 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from orchestrator.core.errors import ConflictingContent, LeaseLost, LogAhead, OrchestratorError
+from orchestrator.core.errors import (
+    BadRequest,
+    ConflictingContent,
+    LeaseLost,
+    LogAhead,
+    NotFound,
+    OrchestratorError,
+)
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.ports import Arrival, Claimed, Lease, NotificationState, Outcome, Receipt
 from orchestrator.storage import journal, rows, schema
@@ -63,9 +70,15 @@ _SETTLE: Final = (
         reason=bindparam("reason"),
         retry_at=bindparam("retry_at"),
         event=bindparam("event"),
+        attempts=_n.attempts - bindparam("uncounted"),
         owner=None,
         lease_until=None,
     )
+)
+_PARKED: Final = (
+    sa.select(_n.key, _n.state)
+    .where(_n.token == bindparam("sought"), _n.inbox == bindparam("within"), _n.log == LOG)
+    .with_for_update()
 )
 _PENDING: Final = sa.select(sa.func.count()).select_from(notification).where(_n.log == LOG, schema.WAITING)
 
@@ -110,6 +123,12 @@ class SqlLedger:
         decided = _Decided(lease=lease, outcome=outcome, now=now)
         return await self._writer.write_grouped(self._record, decided)
 
+    async def settle(self, inbox: str, token: str, *, accept: bool, who: str, now: int) -> None:
+        """Let a parked notification go on, or end it; raises `NotFound`, `BadRequest`."""
+        await self._writer.write(
+            lambda transaction: _settle_parked(transaction, inbox, token, accept=accept, who=who, now=now)
+        )
+
     async def pending(self) -> int:
         """Return how many notifications wait, claimed ones included."""
         return await self._readers.read(lambda connection: int(connection.execute(_PENDING).scalar_one()))
@@ -153,7 +172,7 @@ class SqlLedger:
             # A lease finishes its notification once, within a group too.
             del held[row.key]
             settled.append(_settled(row.key, outcome, event))
-            entries.append(_entry(row, outcome, event, request))
+            entries.append(_entry(row, outcome, event, request, appending))
             results.append(event)
         _write(transaction, appending, settled, entries)
         return results
@@ -199,6 +218,23 @@ def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until:
     return [rows.claimed(row, owner=owner, until=until) for row in found]
 
 
+def _settle_parked(
+    transaction: Transaction, inbox: str, token: str, *, accept: bool, who: str, now: int
+) -> None:
+    row = transaction.connection.execute(_PARKED, {"sought": token, "within": inbox}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no notification {token} in the inbox.")
+    if row.state != NotificationState.PARKED:
+        raise BadRequest(f"The notification is {row.state}: only a PARKED one can be accepted or dismissed.")
+    state, reason = (NotificationState.RETRY, "accepted") if accept else (NotificationState.IGNORED, "policy")
+    values = {"state": state, "reason": reason, "retry_at": now if accept else None, "accepted": accept}
+    transaction.connection.execute(sa.update(notification).where(_n.key == row.key).values(**values))
+    what = "notification accepted" if accept else "notification dismissed"
+    note = {"inbox": inbox, "notification": token}
+    journal.write(transaction, [journal.Entry(at=now, what=what, who=who, note=note)])
+    transaction.changed.add("notification")
+
+
 def _without_repeat(outcome: Outcome, appending: Appending) -> Outcome:
     """Return `outcome`, or, when the log tells of its activity already, that it changes nothing."""
     if outcome.draft is None or not appending.has(outcome.draft):
@@ -215,6 +251,7 @@ def _settled(key: int, outcome: Outcome, event: LifecycleEvent | None) -> dict[s
         "reason": outcome.reason,
         "retry_at": outcome.retry_at if outcome.state is NotificationState.RETRY else None,
         "event": None if event is None else event.sequence,
+        "uncounted": 0 if outcome.counts else 1,
     }
 
 
@@ -223,6 +260,7 @@ def _entry(
     outcome: Outcome,
     event: LifecycleEvent | None,
     request: _Decided,
+    appending: Appending,
 ) -> journal.Entry:
     note = {
         **outcome.note,
@@ -232,5 +270,7 @@ def _entry(
         "state": outcome.state,
         "reason": outcome.reason,
         "event": None if event is None else event.sequence,
+        # A policy asked, and no delivery was made: here is why.
+        "toldAlready": [] if event is None else appending.told_already(event),
     }
     return journal.Entry(at=request.now, what="notification processed", who=request.lease.owner, note=note)

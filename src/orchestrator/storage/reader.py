@@ -47,6 +47,10 @@ _OF_ACTIVITY: Final = (
     .order_by(_e.sequence)
     .limit(1)
 )
+# Anyone may have used the id first: whom the answer is addressed to is its author.
+_BY_AUTHOR: Final = sa.select(*rows.EVENT).where(
+    _e.log == LOG, _e.sender == bindparam("author"), _e.activity == bindparam("activity")
+)
 _TOLD_BY: Final = (
     sa.select(*rows.EVENT)
     .join(schema.delivery, sa.and_(_d.log == _e.log, _d.event == _e.sequence))
@@ -111,13 +115,16 @@ class SqlReader:
         found = await self._rows(_ARTEFACT, identifier=identifier)
         return found[0].artefact if found else None
 
-    async def thread(self, activity: str) -> LifecycleEvent | None:
-        """Return the first event of `activity`; else the one that our notification of that id tells of."""
-        values = {"activity": activity}
+    async def thread(self, activity: str, *, author: str | None = None) -> LifecycleEvent | None:
+        """Return what our notification of that id tells of; else the event of `activity`, `author`'s if any."""
+        values = {"activity": activity, "author": author or ""}
 
         def ask(connection: sa.Connection) -> Sequence[rows.AnyRow]:
-            own: Sequence[rows.AnyRow] = connection.execute(_OF_ACTIVITY, values).all()
-            return own or connection.execute(_TOLD_BY, values).all()
+            for statement in (_TOLD_BY, _BY_AUTHOR, _OF_ACTIVITY):
+                found: Sequence[rows.AnyRow] = connection.execute(statement, values).all()
+                if found:
+                    return found
+            return ()
 
         return self._first(await self._readers.read(ask))
 

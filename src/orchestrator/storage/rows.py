@@ -41,7 +41,7 @@ STORED: Final = (
     _n.event,
 )
 """The columns of `stored`."""
-CLAIMED: Final = (_n.key, _n.inbox, _n.body, _n.received, _n.notification, _n.attempts, _n.fence)
+CLAIMED: Final = (_n.key, _n.inbox, _n.body, _n.received, _n.notification, _n.attempts, _n.accepted, _n.fence)
 """The columns of `claimed`."""
 EVENT: Final = (
     _e.sequence,
@@ -81,6 +81,7 @@ def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
         ),
         "state": NotificationState.RECEIVED,
         "attempts": 0,
+        "accepted": False,
         "fence": 0,
     }
 
@@ -112,6 +113,7 @@ def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
         received=row.received,
         notification=_notification(row.notification),
         attempts=row.attempts + 1,
+        accepted=bool(row.accepted),
     )
 
 

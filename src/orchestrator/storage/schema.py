@@ -44,6 +44,7 @@ log_head: Final = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("created", Milliseconds, nullable=False),
     sa.Column("public_url", sa.Text, nullable=False),
+    sa.Column("page_size", sa.Integer, nullable=False),
 )
 """The end of each log, updated last in a transaction that appends: so numbers have no gaps."""
 
@@ -105,6 +106,7 @@ notification: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("accepted", sa.Boolean(create_constraint=False), nullable=False),
     sa.Column("retry_at", Milliseconds),
     sa.Column("owner", sa.Text),
     sa.Column("fence", sa.BigInteger, nullable=False),
@@ -145,12 +147,11 @@ delivery: Final = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("lease_until", Milliseconds),
     sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
-    # A target is told of a topic once, or two orchestrators would tell each other for ever.
-    sa.UniqueConstraint("log", "target", "topic", name="delivery_topic"),
     sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
     _one_of(DeliveryState, "delivery_state"),
     # Without a next time nobody would ever try again: none may vanish.
     sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
+    sa.Index("delivery_topic", "log", "target", "topic"),
     sa.Index("delivery_by_state", "log", "state", "event", "target"),
     _partial("delivery_due", "log", "next_at", "event", "target", where=UNFINISHED),
     _partial("delivery_leased", "log", "lease_until", where=LEASED),

@@ -36,16 +36,17 @@ class Store:
         self.outbox = SqlOutbox(self._writer, self._readers)
 
     @classmethod
-    def open(cls, url: str, *, public_url: str | None = None) -> "Store":
+    def open(cls, url: str, *, public_url: str | None = None, page_size: int | None = None) -> "Store":
         """Open the database at `url` (`sqlite:///path/to/file.db`), made or migrated as needed.
 
-        Blocks meanwhile. Event IRIs begin with `public_url`; the first event fixes it for the life of the
-        log, and None takes what is fixed. Raises `ConfigurationError` for a URL or file that cannot be
-        used, or another `public_url`; `StorageError` when another process keeps the database busy.
+        Blocks meanwhile. Event IRIs begin with `public_url`; the first event fixes it, and the number of
+        events on a page, for the life of the log; None takes what is fixed. Raises `ConfigurationError` for
+        a URL or file that cannot be used, or another `public_url` or `page_size`; `StorageError` when
+        another process keeps the database busy.
         """
         engine = open_engine(url)
         migrate(url)
-        return cls(engine, public_url=_fix_public_url(engine, public_url))
+        return cls(engine, public_url=_fix_names(engine, public_url, page_size))
 
     @property
     def engine(self) -> sa.Engine:
@@ -66,20 +67,27 @@ class Store:
         self._engine.dispose()
 
 
-def _fix_public_url(engine: sa.Engine, wanted: str | None) -> str:
-    """Return the base of this log's event IRIs: they are names, and names do not move."""
+def _fix_names(engine: sa.Engine, public_url: str | None, page_size: int | None) -> str:
+    """Return the base of this log's event IRIs: they are names, as pages' are, and names do not move."""
     head = schema.log_head
     with engine.connect() as connection, connection.begin():
         row = connection.execute(
-            sa.select(head.c.public_url, head.c.sequence).where(head.c.log == schema.LOG)
+            sa.select(head.c.public_url, head.c.page_size, head.c.sequence).where(head.c.log == schema.LOG)
         ).one()
-        if wanted is None or wanted.rstrip("/") == row.public_url:
-            return str(row.public_url)
-        if row.sequence:
+        base = row.public_url if public_url is None else public_url.rstrip("/")
+        size = row.page_size if page_size is None else page_size
+        if (base, size) == (row.public_url, row.page_size):
+            return str(base)
+        if row.sequence and base != row.public_url:
             raise ConfigurationError(
                 f"The events of this log are named {row.public_url}/log/e/…: set server.public_url to "
-                f"{row.public_url}, not {wanted}, or use another database."
+                f"{row.public_url}, not {base}, or use another database."
             )
-        fixed = wanted.rstrip("/")
-        connection.execute(sa.update(head).where(head.c.log == schema.LOG).values(public_url=fixed))
-    return fixed
+        if row.sequence and row.page_size and size != row.page_size:
+            raise ConfigurationError(
+                f"The pages of this log have {row.page_size} events, and readers keep them: set "
+                f"log.page_size to {row.page_size}, not {size}, or use another database."
+            )
+        values = {"public_url": base, "page_size": size}
+        connection.execute(sa.update(head).where(head.c.log == schema.LOG).values(**values))
+    return str(base)

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from aiohttp import web
 
-from orchestrator.core.announcement import Identity
 from orchestrator.core.jsonld import Contexts
+from orchestrator.core.pod import Identity
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.ports import Clock, Ledger, Reader, Screener
 

@@ -28,8 +28,9 @@ def _log_head() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
         sa.Column("public_url", sa.Text, nullable=False),
+        sa.Column("page_size", sa.Integer, nullable=False),
     )
-    op.bulk_insert(table, [{"log": 1, "sequence": 0, "created": 0, "public_url": ""}])
+    op.bulk_insert(table, [{"log": 1, "sequence": 0, "created": 0, "public_url": "", "page_size": 0}])
 
 
 def _event() -> None:
@@ -91,6 +92,7 @@ def _notification() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("accepted", sa.Boolean, nullable=False),
         sa.Column("retry_at", sa.BigInteger),
         sa.Column("owner", sa.Text),
         sa.Column("fence", sa.BigInteger, nullable=False),
@@ -133,7 +135,6 @@ def _delivery() -> None:
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
         sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
-        sa.UniqueConstraint("log", "target", "topic", name="delivery_topic"),
         sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
         sa.CheckConstraint(
             "state IN ('PENDING', 'RETRYING', 'DELIVERED', 'DEAD', 'CANCELLED')", name="delivery_state"
@@ -142,6 +143,7 @@ def _delivery() -> None:
             "state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"
         ),
     )
+    op.create_index("delivery_topic", "delivery", ["log", "target", "topic"])
     op.create_index("delivery_by_state", "delivery", ["log", "state", "event", "target"])
     columns = ["log", "next_at", "event", "target"]
     _partial("delivery_due", "delivery", columns, "state IN ('PENDING', 'RETRYING')")
