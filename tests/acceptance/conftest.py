@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
-
 from tests.acceptance.service import Service
 
 Serve = Callable[..., Awaitable[Service]]

@@ -21,14 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:  # it is run as a program, too
-    sys.path.insert(0, str(ROOT))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # it is run as a program, too
+
+from tests.acceptance.service import JSON_LD, ROOT, Answer, Service, ask, until
 
 from orchestrator import bootstrap
 from orchestrator.config import Settings
 from orchestrator.storage import Store
-from tests.acceptance.service import JSON_LD, Answer, Service, ask, until
 
 PATTERNS = ROOT / "docs" / "reference" / "patterns.md"
 PAGE = ROOT / "docs" / "reference" / "corpus.md"
@@ -347,8 +346,8 @@ def rows_of(results: Sequence[Result]) -> list[tuple[str, ...]]:
             result.specimen.name,
             result.specimen.says,
             str(result.status),
-            result.pattern or "–",
-            result.refusal or "–",
+            result.pattern or "-",
+            result.refusal or "-",
             _first(result.pointers),
             str(result.warnings),
         )
@@ -358,7 +357,7 @@ def rows_of(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 def _first(pointers: Sequence[str]) -> str:
     more = len(pointers) - _SHOWN
-    return ", ".join(pointers[:_SHOWN]) + (f" and {more} more" if more > 0 else "") or "–"
+    return ", ".join(pointers[:_SHOWN]) + (f" and {more} more" if more > 0 else "") or "-"
 
 
 def totals(results: Sequence[Result]) -> list[str]:
@@ -372,11 +371,15 @@ def totals(results: Sequence[Result]) -> list[str]:
     same = sum(why == "first receipt" for _, why in met.values())
     return [
         f"{len(results)} files.",
-        f"Called valid, accepted or as sent by their source: {counted['valid', True]} accepted "
-        f"({warned} of them with warnings), {counted['valid', False]} refused.",
+        (
+            f"Called valid, accepted or as sent by their source: {counted['valid', True]} accepted "
+            f"({warned} of them with warnings), {counted['valid', False]} refused."
+        ),
         f"Called invalid: {counted['invalid', False]} refused, {counted['invalid', True]} accepted.",
-        f"All in one inbox: {len(met)} files use the id of an earlier one of the same sender; "
-        f"{same} have the same content and get its receipt, {len(met) - same} have other content and get 409.",
+        (
+            f"All in one inbox: {len(met)} files use the id of an earlier one of the same sender; {same} have "
+            f"the same content and get its receipt, {len(met) - same} have other content and get 409."
+        ),
     ]
 
 
@@ -404,7 +407,7 @@ def page(results: Sequence[Result]) -> str:
 
 def _code(row: Sequence[str]) -> tuple[str, ...]:
     name, says, status, pattern, refusal, places, warnings = row
-    return f"`{name}`", says, status, pattern, refusal, "–" if places == "–" else f"`{places}`", warnings
+    return f"`{name}`", says, status, pattern, refusal, "-" if places == "-" else f"`{places}`", warnings
 
 
 _PAGE: Final = """\
@@ -459,27 +462,38 @@ The pattern is the one that was recognised; places are JSON pointers, `/` is the
 """
 
 
-async def main(folder: Path, markdown: Path | None) -> int:
-    """Run both, print the table and the totals; return the exit code."""
-    specimens = read_index(folder)
-    fresh, errors = await run_fresh(specimens)
+def text(results: Sequence[Result]) -> str:
+    """Return the table and the totals as text."""
+    rows = [_TABLE, *rows_of(results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_TABLE))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return "\n".join([*lines, "", *totals(results)])
+
+
+async def run(folder: Path) -> tuple[list[Result], list[str]]:
+    """Run both; return what became of each file in an inbox of its own, and everything that must not be."""
+    fresh, errors = await run_fresh(read_index(folder))
     wrong = list(complaints(fresh, errors))
     async with one_service() as service:
         wrong += differences(fresh, await run_together(service.inbox, fresh))
-    rows = [_TABLE, *rows_of(fresh)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_TABLE))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print()
-    print("\n".join([*totals(fresh), "", *wrong, f"{len(wrong)} things are as they must not be."]))
-    if markdown is not None:
-        markdown.write_text(page(fresh), encoding="utf-8")
-    return 1 if wrong else 0
+    return fresh, wrong
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page of the reference")
     given = parser.parse_args()
-    sys.exit(asyncio.run(main(given.folder, given.markdown)))
+    results, wrong = asyncio.run(run(given.folder))
+    said = [text(results), "", *wrong, f"{len(wrong)} things are as they must not be."]
+    sys.stdout.write("\n".join(said) + "\n")
+    if given.markdown is not None:
+        given.markdown.write_text(page(results), encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from urllib.parse import urljoin
 
 from aiohttp import web
-
 from tests.acceptance.service import JSON_LD, Answer, ask
 
 LDP_INBOX = "http://www.w3.org/ns/ldp#inbox"

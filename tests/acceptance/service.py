@@ -80,7 +80,7 @@ class Answer:
         return self.headers["Location"]
 
 
-async def ask(method: str, url: str, body: bytes | None = None, **headers: str) -> Answer:
+async def ask(method: str, url: str, body: bytes | None = None, /, **headers: str) -> Answer:
     """Make one request on a connection of its own; redirects are not followed."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     timeout = aiohttp.ClientTimeout(total=PATIENCE)
@@ -143,10 +143,10 @@ class Service:
 
     async def start(self, command: Sequence[str | Path] | None = None) -> None:
         """Start the process, always at the same address, and wait for the line that says it is ready."""
-        await self.begin(command)
+        self.begin(command)
         await self.ready()
 
-    async def begin(self, command: Sequence[str | Path] | None = None) -> None:
+    def begin(self, command: Sequence[str | Path] | None = None) -> None:
         """Start the process without waiting for it."""
         assert not self.is_running
         self._starts += 1
@@ -171,8 +171,8 @@ class Service:
             assert self.is_running, f"it ended: {self._err.read_text()[-2_000:]}"
             return self._out.read_text()
 
-        places = json.loads(await until(said, lambda text: text.endswith("\n"), within=90))
-        assert places["inbox"] == self.inbox
+        line = await until(said, lambda text: text.endswith("\n"), within=90)
+        assert json.loads(line)["inbox"] == self.inbox
 
     async def stop(self) -> None:
         """End it as an operator does: in order, with exit code 0."""

@@ -25,11 +25,11 @@ def us(service: Service) -> Party:
     return Party(id=f"{service.url}/", inbox=service.inbox)
 
 
-def review(service: Service, artefact: str = ARTEFACT, **more: object) -> dict[str, Any]:
+def review(service: Service, artefact: str = ARTEFACT, **more: Any) -> dict[str, Any]:
     return announce(CERTIFIER, us(service), artefact, **more)
 
 
-def endorsement(service: Service, artefact: str = ARTEFACT, **more: object) -> dict[str, Any]:
+def endorsement(service: Service, artefact: str = ARTEFACT, **more: Any) -> dict[str, Any]:
     return announce(CERTIFIER, us(service), artefact, action="EndorsementAction", **more)
 
 
@@ -293,9 +293,22 @@ async def test_by_default_what_nobody_asked_for_is_logged_and_a_policy_can_park_
     [first] = await service.events()
     answer = await service.take(review(service, inReplyTo=first["activity"]))
     assert answer["event"] == f"{service.log}/e/2"
+    dismissed = await service.take(review(service))
     await service.restart()
-    assert (await service.report(unsolicited["notification"]))["state"] == "PARKED"
+    for parked in (unsolicited, dismissed):
+        assert (await service.report(parked["notification"]))["state"] == "PARKED"
     assert [event["sequence"] for event in await service.events()] == [1, 2]
+
+    assert (await service.run("inbox", "accept", unsolicited["notification"]))[0] == 0
+    assert (await service.run("inbox", "dismiss", dismissed["notification"]))[0] == 0
+
+    async def accepted() -> dict[str, Any]:
+        return await service.report(unsolicited["notification"])
+
+    assert (await until(accepted, lambda report: report["state"] == "PROCESSED"))["event"] == (
+        f"{service.log}/e/3"
+    )
+    assert (await service.report(dismissed["notification"]))["reason"] == "policy"
 
 
 # 1.b and 1.c: those who read the log

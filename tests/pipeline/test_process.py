@@ -7,9 +7,9 @@ import pytest
 from tests.acceptance.notifications import policy
 
 from orchestrator.core import vocabulary as v
-from orchestrator.core.delivery import delivery_id
+from orchestrator.core.delivery import DeliveryState, delivery_id
 from orchestrator.core.errors import Overloaded, PeerUnreachable, StorageError, TooCostly
-from orchestrator.ports import NotificationState, Stored
+from orchestrator.ports import Answer, NotificationState, Stored
 
 from .conftest import BASE, LEASE, START, House, Specimen
 
@@ -164,10 +164,14 @@ async def test_not_knowing_whether_an_artefact_exists_is_no_reason_to_lose_an_ev
     artefact = f"{BASE}/articles/1"
     house.peers.statuses[artefact] = answer
     assert came_to(await house.take(about(specimen(), artefact))) == ("PROCESSED", "logged")
+    house.peers.statuses[artefact] = 410
     if isinstance(answer, Exception):
-        # What was no answer is not remembered as one.
-        house.peers.statuses[artefact] = 410
+        # What was no answer is believed for half a minute, so that not each of many waits for it.
+        house.clock.time += 30_000 - 1
+        assert came_to(await house.take(about(specimen(), artefact))) == ("PROCESSED", "logged")
+        house.clock.time += 1
         assert came_to(await house.take(about(specimen(), artefact))) == ("IGNORED", "vanished")
+        assert house.peers.asked == [artefact] * 2
 
 
 async def test_nobody_is_asked_about_artefacts_that_are_not_ours(house: House, specimen: Specimen) -> None:
@@ -254,16 +258,16 @@ async def test_all_policies_that_ask_for_a_hub_are_recorded_on_one_delivery(
 
 
 async def test_a_hub_is_told_of_a_topic_once(house: House, specimen: Specimen) -> None:
-    """Decision 0006: types, objects and contexts; two orchestrators would tell each other for ever."""
+    """Decision 0006: origin, types, objects, contexts; two orchestrators would tell each other for ever."""
     house.rule(policy("as:Announce", hubs=(HUB,)))
     document = specimen()
     await house.take(document)
     first = await house.only()
-    # The same review, announced by others under ids of their own, is an event, and no news to the hub.
-    again = specimen(origin={**document["origin"], "id": "https://orchestrator.example/"})
-    stored = await house.take({**again, "object": document["object"], "context": document["context"]})
+    # The same review, announced again under another id, is an event, and no news to the hub.
+    stored = await house.take({**document, "id": specimen()["id"]})
     assert (came_to(stored), stored.event) == (("PROCESSED", "logged"), 2)
     assert await house.only() == first
+    assert await house.deliver() == [DeliveryState.DELIVERED]
 
     # A hub that joins later is told; a new review is news to both.
     late = "https://late.example/"
@@ -274,13 +278,64 @@ async def test_a_hub_is_told_of_a_topic_once(house: House, specimen: Specimen) -
         late: 3,
     }
     await house.take({**specimen(), "object": {**document["object"], "id": "https://review.example/2"}})
+    # Nor does a stranger who was first keep what somebody else says from the hub.
+    await house.take({**specimen(), "origin": {**document["origin"], "id": "https://other.example/"}})
     found = await house.store.outbox.deliveries()
     assert sorted((delivery.event, delivery.target) for delivery in found) == [
         (1, HUB),
         (3, late),
         (4, HUB),
         (4, late),
+        (5, HUB),
+        (5, late),
     ]
+
+
+async def test_a_topic_whose_delivery_died_is_told_when_it_comes_again(
+    house: House, specimen: Specimen
+) -> None:
+    house.rule(policy("as:Announce", hubs=(HUB,)))
+    document = specimen()
+    await house.take(document)
+    house.peers.answers = [Answer(status=410)]
+    assert await house.deliver() == [DeliveryState.DEAD]
+    house.clock.time += 1_000
+    await house.take({**document, "id": specimen()["id"]})
+    assert await house.deliver() == [DeliveryState.DELIVERED]
+    assert len({body for _, body in house.peers.sent}) == 2
+
+
+async def test_what_the_maintainer_accepts_goes_on_as_if_no_policy_had_parked_it(
+    house: House, specimen: Specimen
+) -> None:
+    """Pitfall P6: "ignore until M sends Accept"; PARKED → PROCESSED | IGNORED(policy) (wire.md, section 1)."""
+    house.rule(
+        policy("as:Announce", then="pol:RequireAcceptance", name="park"),
+        policy("as:Announce", hubs=(HUB,), name="hub"),
+    )
+    accepted, dismissed, waiting = [await house.take(specimen()) for _ in range(3)]
+    assert {came_to(each) for each in (accepted, dismissed, waiting)} == {("PARKED", "acceptance required")}
+    for stored, is_accepted in ((accepted, True), (dismissed, False)):
+        await house.store.ledger.settle(
+            "inbox", stored.token, accept=is_accepted, who="a test", now=house.clock.time
+        )
+    await house.process()
+    assert [came_to(await house.stored(each.token)) for each in (accepted, dismissed, waiting)] == [
+        ("PROCESSED", "logged"),
+        ("IGNORED", "policy"),
+        ("PARKED", "acceptance required"),
+    ]
+    [event] = await house.events()
+    assert event.activity == accepted.notification.id
+    assert (await house.only()).target == HUB
+    # What another policy ignores is not let in by accepting it.
+    house.rule(
+        policy("as:Announce", then="pol:RequireAcceptance", name="park"),
+        policy("as:Announce", then="pol:Ignore", name="ignore"),
+    )
+    await house.store.ledger.settle("inbox", waiting.token, accept=True, who="a test", now=house.clock.time)
+    await house.process()
+    assert came_to(await house.stored(waiting.token)) == ("IGNORED", "policy")
 
 
 async def test_who_claims_after_a_lease_ran_out_decides_and_the_first_changes_nothing(
@@ -344,9 +399,7 @@ async def test_nothing_ever_dies_of_trouble_of_our_own(
 
 
 async def test_one_that_fails_keeps_no_other_waiting(house: House, specimen: Specimen) -> None:
-    house.screener.trouble.append(RuntimeError())
     documents = [specimen(), specimen()]
-    house.screener.trouble.clear()
     for document in documents:
         await house.receive(document)
     house.screener.trouble.append(RuntimeError())

@@ -66,8 +66,7 @@ def main(place: str, number: int, arguments: list[str]) -> None:
             super().__init__(*given)
             _wrap("peers", self, place, reached)
 
-    bootstrap.open_store = opened
-    bootstrap.Peers = EndingPeers  # type: ignore[misc]
+    vars(bootstrap).update(open_store=opened, Peers=EndingPeers)
     sys.argv = ["orchestrator", *arguments]
     __main__.main()
 

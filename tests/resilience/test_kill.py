@@ -10,12 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-
-from orchestrator.core.delivery import DeliveryState
 from tests.acceptance.conftest import Serve
 from tests.acceptance.notifications import announce, policy
 from tests.acceptance.peers import Hub, Party
 from tests.acceptance.service import Answer, Service, until, until_true
+
+from orchestrator.core.delivery import DeliveryState
 
 from .driver import METHODS, PLACES
 
@@ -99,7 +99,7 @@ async def test_killed_between_any_two_stages_nothing_is_lost_and_nothing_happens
         sent: list[Notification] = []
         acknowledged: dict[str, str] = {}
         for place in places:
-            await service.begin([DRIVER, place, "2"])
+            service.begin([DRIVER, place, "2"])
             await until(lambda: one_more(service, sent, acknowledged), lambda _: not service.is_running, 60)
             assert await service.gone() == -signal.SIGKILL, place
         assert len(acknowledged) >= len(places)

@@ -79,7 +79,7 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
     settings = load_settings(config).settings
     import asyncio
 
-    stored, base = asyncio.run(_show(settings, token.rstrip("/").rpartition("/")[2]))
+    stored, base = asyncio.run(_show(settings, _token_of(token)))
     if is_raw:
         sys.stdout.buffer.write(stored.body)
         return
@@ -96,6 +96,49 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
     click.echo()
     for line in stored.body.decode("utf-8", "replace").splitlines():
         click.echo(plain(line))
+
+
+@inbox.command("accept", cls=Command, examples=("orchestrator inbox accept 0b7d1c52",))
+@click.argument("token")
+@config_option
+def accept(token: str, *, config: Path | None) -> None:
+    """Let a parked notification go on, as if no policy had parked it.
+
+    A running service takes it up within seconds.
+    """
+    _settle(config, token, is_accepted=True)
+    say("Accepted: it will be processed.")
+
+
+@inbox.command("dismiss", cls=Command, examples=("orchestrator inbox dismiss 0b7d1c52",))
+@click.argument("token")
+@config_option
+def dismiss(token: str, *, config: Path | None) -> None:
+    """End a parked notification as IGNORED: it stays in the inbox, and never comes into the log."""
+    _settle(config, token, is_accepted=False)
+    say("Dismissed: it stays out of the log.")
+
+
+def _token_of(text: str) -> str:
+    """Return the token in a notification's URL, or the token itself."""
+    return text.rstrip("/").rpartition("/")[2]
+
+
+def _settle(config: Path | None, token: str, *, is_accepted: bool) -> None:
+    import asyncio
+    import getpass
+
+    from orchestrator.bootstrap import SystemClock
+
+    settings = load_settings(config).settings
+    who = f"command line of {getpass.getuser()}"
+
+    async def settle() -> None:
+        async with open_database(settings) as store:
+            now = SystemClock().now()
+            await store.ledger.settle(INBOX, _token_of(token), accept=is_accepted, who=who, now=now)
+
+    asyncio.run(settle())
 
 
 async def _list(settings: Settings, state: str | None, limit: int) -> tuple[Sequence[Stored], str]:

@@ -13,7 +13,10 @@ from orchestrator.cli.sources import read_source
 from orchestrator.cli.specimens import specimen
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client, Sent
+    from orchestrator.client import Sent
+
+_PASSING = frozenset({408, 425, 429})
+"""Answers that say to come back, like every 5xx: the inbox has not judged the notification."""
 
 
 @click.command(
@@ -36,7 +39,7 @@ def send(source: str | None, *, to: str | None, pattern: str | None, dry_run: bo
     """Discover an inbox and POST a notification to it.
 
     What is lost on the way or answered with 408, 425, 429 or 5xx is sent again, the same bytes. Ends
-    with 0 when the inbox took it, 1 when it refused, 3 when it could not be reached.
+    with 0 when the inbox took it, 1 when it refused, 3 when it could not be reached or is in trouble.
     """
     if (source is None) == (pattern is None):
         raise click.UsageError("give a FILE, or --pattern for a specimen")
@@ -50,7 +53,8 @@ def send(source: str | None, *, to: str | None, pattern: str | None, dry_run: bo
         return
     sent = asyncio.run(_send(body, to))
     _show_answer(sent, is_json=is_json)
-    raise click.exceptions.Exit(0 if sent.accepted else 1)
+    passing = sent.status >= 500 or sent.status in _PASSING  # noqa: PLR2004
+    raise click.exceptions.Exit(0 if sent.accepted else 3 if passing else 1)
 
 
 async def _send(body: bytes, to: str | None) -> Sent:
@@ -61,29 +65,10 @@ async def _send(body: bytes, to: str | None) -> Sent:
 
 
 async def _inbox(body: bytes, to: str | None) -> str:
-    """Return the inbox that `Client.send` would take."""
     from orchestrator.client import Client
 
     async with Client() as client:
-        return await _of_target(client, body) if to is None else await client.discover(to)
-
-
-async def _of_target(client: Client, body: bytes) -> str:
-    from orchestrator.contexts import bundled_contexts
-    from orchestrator.core.container import expand_known
-    from orchestrator.core.errors import InboxNotFound
-    from orchestrator.core.notification import read
-    from orchestrator.core.strict_json import parse
-
-    document = parse(body)
-    expanded, _ = expand_known(document, "", bundled_contexts())
-    for root in expanded:
-        notification = read(document, {"@id": "", **root}, None)
-        if notification.target_inbox is not None:
-            return notification.target_inbox
-        if notification.target is not None:
-            return await client.discover(notification.target)
-    raise InboxNotFound("The notification names no target; say --to URL.")
+        return await client.inbox_of(body, to=to)
 
 
 def _show_request(inbox: str, body: bytes, *, is_json: bool) -> None:

@@ -72,6 +72,14 @@ class Client:
         """
         return await sending.send(self._exchange, self._contexts, notification, to, inbox)
 
+    async def inbox_of(self, notification: bytes | Mapping[str, Any], *, to: str | None = None) -> str:
+        """Return the inbox that `send` would take: of `to`, else of the notification's target.
+
+        Raises `PeerError`, `InboxNotFound` where there is none, `ScreeningRefused` for what is no JSON.
+        """
+        body = sending.bytes_of(notification)
+        return await sending.inbox_of(self._exchange, self._contexts, body, to)
+
     async def check(self, inbox: str, notification: bytes | Mapping[str, Any]) -> Checked:
         """Ask an orchestrator's `inbox` what it would say, without leaving anything there.
 

@@ -28,11 +28,9 @@ async def send(
     inbox: str | None,
 ) -> Sent:
     """See `Client.send`."""
-    body = _bytes(notification)
-    if inbox is None and to is None:
-        inbox, to = _target(parse(body, _LIMITS), contexts)
+    body = bytes_of(notification)
     if inbox is None:
-        inbox = await reading.discover(exchange, contexts, cast("str", to))
+        inbox = await inbox_of(exchange, contexts, body, to)
     answer = await exchange.post(inbox, body, _HEADERS, attempts=exchange.attempts if _has_id(body) else 1)
     location = answer.headers.get("location")
     return Sent(
@@ -43,12 +41,20 @@ async def send(
     )
 
 
+async def inbox_of(exchange: Exchange, contexts: Contexts, body: bytes, to: str | None) -> str:
+    """Return the inbox that a notification goes to; see `Client.inbox_of`."""
+    inbox = None
+    if to is None:
+        inbox, to = _target(parse(body, _LIMITS), contexts)
+    return inbox or await reading.discover(exchange, contexts, cast("str", to))
+
+
 async def check(exchange: Exchange, inbox: str, notification: bytes | Mapping[str, Any]) -> Checked:
     """See `Client.check`."""
     scheme, place, path, query, _ = urlsplit(inbox)
     url = urlunsplit((scheme, place, path, f"{query}&dry-run=true" if query else "dry-run=true", ""))
     headers = {**_HEADERS, "Accept": f"{v.JSON}, {v.PROBLEM_JSON}"}
-    answer = await exchange.post(url, _bytes(notification), headers, attempts=exchange.attempts)
+    answer = await exchange.post(url, bytes_of(notification), headers, attempts=exchange.attempts)
     if answer.status >= 500:  # noqa: PLR2004
         raise PeerUnreachable(f"{shown(inbox)} answered {answer.status}.")
     if answer.ok and answer.status != 200:  # noqa: PLR2004
@@ -67,7 +73,8 @@ async def check(exchange: Exchange, inbox: str, notification: bytes | Mapping[st
     )
 
 
-def _bytes(notification: bytes | Mapping[str, Any]) -> bytes:
+def bytes_of(notification: bytes | Mapping[str, Any]) -> bytes:
+    """Return what is sent."""
     if isinstance(notification, bytes):
         return notification
     return json.dumps(dict(notification), ensure_ascii=False, allow_nan=False).encode()

@@ -6,7 +6,6 @@ correlation are vouched for by us and replace whatever the message claims in the
 """
 
 import base64
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.jsonld import Contexts, compact, expand, is_absolute, to_quads
 from orchestrator.core.notification import activity_root
+from orchestrator.core.policy_lint import Condition, Trouble, local, nearest
 from orchestrator.core.rdf import RDF, RDFS, SH, Graph, NotTurtle, URIRef, graph_of, new_graph, parse_turtle
 from orchestrator.core.rdf import Literal as RdfLiteral
 from orchestrator.core.rdf import Node as RdfNode
@@ -62,9 +62,6 @@ _TERMS: Final = frozenset(
     )
 )
 _NOT_FROM_MESSAGES: Final = (v.RDFS, v.OWL, v.SH, v.POLICY, v.LOG)
-# True when the property is absent, which is rarely what an editor means.
-_VACUOUS: Final = (SH.pattern, SH["class"], SH.disjoint, SH.nodeKind, SH.datatype, SH["in"])
-_NESTED_QUANTIFIER: Final = re.compile(r"[+*}]\)[+*{?]|\([^()]*[+*}][^()]*\)[+*{]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +183,18 @@ class PolicySet:
             if policy.when is None or _conforms(run(data, self._graphs[iri], root))
         )
 
-    def decide(self, matched: Iterable[str]) -> Decision:
-        """Return what the matching policies together ask for."""
+    def decide(self, matched: Iterable[str], *, accepted: bool = False) -> Decision:
+        """Return what the matching policies together ask for.
+
+        Once the maintainer has `accepted` the notification, nobody's asking for acceptance counts.
+        """
         policies = [self.policies[iri] for iri in matched if iri in self.policies]
-        voices = [(p.priority, _STRENGTH[d], d, p.iri) for p in policies for d in p.dispositions]
+        voices = [
+            (policy.priority, _STRENGTH[said], said, policy.iri)
+            for policy in policies
+            for said in policy.dispositions
+            if not (accepted and said == "RequireAcceptance")
+        ]
         disposition: Disposition = max(voices)[2] if voices else "Log"
         hubs: dict[str, tuple[str, ...]] = {}
         if disposition == "Log":
@@ -298,59 +303,6 @@ def _lint_terms(graph: Graph, name: str, text: str) -> Iterator[Remark]:
         hint = f"; did you mean pol:{near.removeprefix(_POL)}?" if near else ""
         message = f"unknown term pol:{term.removeprefix(_POL)}{hint}"
         yield Remark(source=name, message=message, line=_line_of(text, term.removeprefix(_POL)))
-
-
-def _lint_conditions(graph: Graph, policy: Policy, line: int | None) -> Iterator[Remark]:
-    for shape in _shapes_below(graph, policy.when):
-        for predicate in _VACUOUS:
-            if (
-                (shape, predicate, None) in graph
-                and (shape, SH.minCount, None) not in graph
-                and (shape, SH.path, None) in graph
-            ):
-                path = graph.value(shape, SH.path)
-                message = (
-                    f"{policy.label}: sh:{_local(predicate)} on {_local(path)} holds when the property "
-                    "is absent; add sh:minCount 1"
-                )
-                yield Remark(source=policy.source, message=message, line=line, severity="warning")
-        for pattern in graph.objects(shape, SH.pattern):
-            if _NESTED_QUANTIFIER.search(str(pattern)):
-                message = f"{policy.label}: the pattern {pattern} nests quantifiers and may never end"
-                yield Remark(source=policy.source, message=message, line=line)
-            else:
-                try:
-                    re.compile(str(pattern))
-                except re.error as error:
-                    yield Remark(
-                        source=policy.source, message=f"{policy.label}: {pattern}: {error}", line=line
-                    )
-
-
-def _shapes_below(graph: Graph, start: RdfNode | None) -> Iterator[RdfNode]:
-    stack, seen = [start] if start is not None else [], set[RdfNode]()
-    while stack:
-        shape = stack.pop()
-        if shape in seen:
-            continue
-        seen.add(shape)
-        yield shape
-        stack.extend(node for node in graph.objects(shape) if not isinstance(node, RdfLiteral))
-
-
-def _nearest(term: str) -> str | None:
-    return next(iter(difflib.get_close_matches(term, _TERMS, n=1, cutoff=0.8)), None)
-
-
-def _local(node: object) -> str:
-    return re.split(r"[#/]", str(node))[-1]
-
-
-def _line_of(text: str, name: str) -> int | None:
-    local = re.escape(_local(name))
-    named = re.compile(rf"<[^>]*#{local}>|\bpol:{local}\b")
-    lines: Sequence[str] = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if named.search(line)), None)
 
 
 def _line_in(message: str) -> int | None:

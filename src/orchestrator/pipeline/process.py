@@ -110,7 +110,7 @@ class Processing:
         facts = self._facts(notification, artefact, solicited=thread is not None)
         policies = self.policies.snapshot()
         judgement = await self.screener.judge(claimed.body, facts, policies)
-        decision = policies.decide(judgement.matched)
+        decision = policies.decide(judgement.matched, accepted=claimed.accepted)
         note = {
             "policies": list(judgement.matched),
             "disposition": decision.disposition,

@@ -116,7 +116,7 @@ class SqlReader:
         return found[0].artefact if found else None
 
     async def thread(self, activity: str, *, author: str | None = None) -> LifecycleEvent | None:
-        """Return what our notification of that id tells of; else the event of `activity`, `author`'s if any."""
+        """Return what our notification of that id tells of; else the event of `activity`, best `author`'s."""
         values = {"activity": activity, "author": author or ""}
 
         def ask(connection: sa.Connection) -> Sequence[rows.AnyRow]:

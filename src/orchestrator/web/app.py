@@ -29,6 +29,7 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     log.PATH: {"GET": log.show},
     "/log/e/{sequence:[1-9][0-9]{0,17}}": {"GET": log.event},
     "/artefacts": {"GET": artefacts.find},
+    "/artefacts/log": {"GET": artefacts.find},
     f"/artefacts/{_ARTEFACT}": {"GET": artefacts.show},
     f"/artefacts/{_ARTEFACT}/log": {"GET": artefacts.view},
     "/shapes/": {"GET": shapes.shapes},
@@ -40,7 +41,7 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
 }
-_EXPOSED: Final = "Link, ETag, Location, Accept-Post, Retry-After"
+_EXPOSED: Final = "Link, Link-Template, ETag, Location, Accept-Post, Retry-After"
 
 
 def make_app(site: Site) -> web.Application:

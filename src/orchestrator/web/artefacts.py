@@ -21,7 +21,7 @@ from orchestrator.web.texts import linked
 
 
 async def find(request: web.Request) -> web.Response:
-    """Send whoever knows an artefact's IRI to what we know of it."""
+    """Send whoever knows an artefact's IRI to what we know of it; by `/artefacts/log`, to its log."""
     site = request.app[SITE]
     iri = parameters.iri(parameters.read(request, ("url",)), "url")
     if iri is None:
@@ -29,7 +29,8 @@ async def find(request: web.Request) -> web.Response:
     identifier = artefact_id(iri)
     if await site.reader.artefact(identifier) != iri:
         raise NotFound("The log has no event about this artefact.")
-    return web.Response(status=303, headers={"Location": site.url(f"/artefacts/{identifier}")})
+    part = "/log" if request.path.endswith("/log") else ""
+    return web.Response(status=303, headers={"Location": site.url(f"/artefacts/{identifier}{part}")})
 
 
 async def show(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """The event log, for everyone to read: root, pages for life, filtered reads, single events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ from aiohttp import web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import BadRequest, NotFound
+from orchestrator.core.event import LifecycleEvent
 from orchestrator.ports import Head, Query
 from orchestrator.web import collection, parameters
 from orchestrator.web.representation import (
@@ -30,6 +32,9 @@ OFFERS: Final = (*AS_JSON_LD, v.N_QUADS)
 _PAGE: Final = ["OrderedCollectionPage", "ldp:BasicContainer"]
 _FILTERS: Final = ("since", "type", "artefact", "actor", "in-reply-to", "limit")
 _MAX_LIMIT: Final = 1_000
+_READ_AT_ONCE: Final = 50
+_ENOUGH: Final = 1024 * 1024
+"""Bytes of events after which a filtered read ends, and `next` leads on."""
 _Headers = dict[str, str]
 
 
@@ -126,15 +131,33 @@ async def filtered(
     headers = cache_headers(entity_tag(chosen, url, query, head.sequence))
     if is_unchanged(request, headers):
         return not_modified(headers)
-    events = await site.reader.events(query)
+    events = await _some(site, query)
     following = None
     # The end may be an empty page, which is cheaper than asking the log twice each time.
-    if len(events) >= query.limit and events[-1].sequence < head.sequence:
+    if events and _is_full(events, query) and events[-1].sequence < head.sequence:
         following = f"{base}?{urlencode({**given, 'since': events[-1].sequence})}"
         headers["Link"] = link(following, "next")
     part_of = base if given else None
     body = collection.page({"id": url, "type": _PAGE, "partOf": part_of, "next": following}, events)
     return await linked(request, body, chosen, headers)
+
+
+async def _some(site: Site, query: Query) -> list[LifecycleEvent]:
+    """Return events up to the limit of the query, or of an answer: senders choose how large each is."""
+    found: list[LifecycleEvent] = []
+    while not _is_full(found, query):
+        since = found[-1].sequence if found else query.since
+        wanted = min(_READ_AT_ONCE, query.limit - len(found))
+        more = await site.reader.events(replace(query, since=since, limit=wanted))
+        found += more
+        if len(more) < wanted:
+            break
+    return found
+
+
+def _is_full(events: Sequence[LifecycleEvent], query: Query) -> bool:
+    size = sum(len(event.envelope) + len(event.payload or b"") for event in events)
+    return len(events) >= query.limit or size >= _ENOUGH
 
 
 async def event(request: web.Request) -> web.Response:
@@ -163,7 +186,7 @@ def discovery(site: Site) -> _Headers:
             )
         ),
         # RFC 9652: a structured field, whose template is a string (RFC 6570).
-        "Link-Template": f'"{site.url("/artefacts{?url}")}"; rel="eventlog"',
+        "Link-Template": f'"{site.url("/artefacts/log{?url}")}"; rel="eventlog"',
     }
 
 

@@ -26,17 +26,25 @@ _CONNECTION: Final[Mapping[str, Any]] = {
 }
 _DRAIN: Final = 10.0
 """Seconds for answers that are under way when we stop; SIGTERM drains within 15."""
+_PATIENCE: Final = 10.0
+"""Seconds for which a reader may take nothing of what waits for him, however little it is."""
 _BAD_REQUEST: Final = 400
 
 
 @contextlib.asynccontextmanager
 async def serve(
-    app: web.Application, bound: socket.socket, *, header_timeout: float = 10.0, connections: int = 512
+    app: web.Application,
+    bound: socket.socket,
+    *,
+    header_timeout: float = 10.0,
+    connections: int = 512,
+    read_rate: int = 65_536,
 ) -> AsyncIterator[None]:
     """Serve `app` on a bound socket; leaving finishes the requests that are under way.
 
     A connection that has not sent a whole request head after `header_timeout` seconds is closed, and so
-    is every one beyond `connections`.
+    is every one beyond `connections`, and a reader who takes fewer than `read_rate` bytes a second of an
+    answer that waits for him.
     """
     runner = web.AppRunner(app, shutdown_timeout=_DRAIN)
     await runner.setup()
@@ -46,7 +54,13 @@ async def serve(
             raise OrchestratorError
 
         def connection() -> _Connection:
-            return _Connection(server, app[SITE], header_timeout=header_timeout, connections=connections)
+            return _Connection(
+                server,
+                app[SITE],
+                header_timeout=header_timeout,
+                connections=connections,
+                read_rate=read_rate,
+            )
 
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(connection, sock=bound, backlog=256)
@@ -61,14 +75,18 @@ async def serve(
 class _Connection(web.RequestHandler):
     """One client's connection, with the deadlines that aiohttp has not, and our own words for its errors."""
 
-    __slots__ = ("_header_timeout", "_most", "_site")
+    __slots__ = ("_abort", "_header_timeout", "_most", "_read_rate", "_site")
 
-    def __init__(self, server: web.Server, site: Site, *, header_timeout: float, connections: int) -> None:
+    def __init__(
+        self, server: web.Server, site: Site, *, header_timeout: float, connections: int, read_rate: int
+    ) -> None:
         """Belong to `server`, which counts all connections."""
         super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION)
         self._site = site
         self._header_timeout = header_timeout
         self._most = connections
+        self._read_rate = read_rate
+        self._abort: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many already; and wait for a request, but not for ever."""
@@ -78,6 +96,28 @@ class _Connection(web.RequestHandler):
             self.force_close()
             return
         asyncio.get_running_loop().call_later(self._header_timeout, self._close_silent)
+
+    def pause_writing(self) -> None:
+        """Wait for a slow reader, but not for ever: what he does not take lies in our memory."""
+        super().pause_writing()
+        if self.transport is not None:
+            seconds = _PATIENCE + self.transport.get_write_buffer_size() / self._read_rate
+            self._abort = asyncio.get_running_loop().call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the reader took what waited."""
+        super().resume_writing()
+        self._patient()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection, and the wait for its reader."""
+        self._patient()
+        super().connection_lost(exc)
+
+    def _patient(self) -> None:
+        if self._abort is not None:
+            self._abort.cancel()
+            self._abort = None
 
     def _close_silent(self) -> None:
         # Counted when a head is complete; later heads are bounded by the keep-alive timeout.
