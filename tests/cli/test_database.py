@@ -162,3 +162,12 @@ async def test_the_latest_are_found_without_reading_everything(state: str | None
     expected = [key for key, given in arrivals.states.items() if state in (None, given)][-5:]
     assert [row.key for row in found] == expected
     assert arrivals.read < 200
+
+
+@pytest.mark.parametrize("verb", ["accept", "dismiss"])
+def test_only_a_parked_notification_can_be_accepted_or_dismissed(run: Run, demo: Demo, verb: str) -> None:
+    location = demo.ended.json["received"][2]["location"]
+    ended = run("inbox", verb, location, "--config", demo.config)
+    assert (ended.code, ended.out) == (1, "")
+    assert "only a PARKED one" in ended.err
+    assert run("inbox", verb, "nothing", "--config", demo.config).code == 1

@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
 
 def test_every_command_shows_an_example_of_itself() -> None:
     found = dict(commands())
-    assert len(found) == 12
+    assert len(found) == 14
     for words, command in found.items():
         assert isinstance(command, Command), words
         assert any(f"orchestrator {words}" in example for example in command.examples), words

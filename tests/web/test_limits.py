@@ -172,7 +172,7 @@ async def test_every_answer_forbids_guessing_its_type_and_names_no_versions(hous
         assert answer.headers["Server"] == "orchestrator"
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         exposed = answer.headers["Access-Control-Expose-Headers"]
-        assert exposed == "Link, ETag, Location, Accept-Post, Retry-After"
+        assert exposed == "Link, Link-Template, ETag, Location, Accept-Post, Retry-After"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from orchestrator.cli.commands import Command
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import bad, count, plain, say, show
 from orchestrator.core.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from orchestrator.core.policy import Remark
 
 
 @click.group
@@ -85,25 +81,11 @@ def _files(files: Sequence[Path]) -> Iterator[dict[str, object]]:
 
 
 def _lint(texts: Mapping[str, str], places: Mapping[str, Path]) -> Iterator[dict[str, object]]:
-    for remark in _remarks(texts):
+    from orchestrator.core.policy import lint as remarks_on
+
+    for remark in remarks_on(texts):
         place = places.get(remark.source)
         yield _remark(str(place or remark.source), remark.line, remark.severity, remark.message)
-
-
-def _remarks(texts: Mapping[str, str]) -> Sequence[Remark]:
-    from orchestrator.core.policy import PolicySet
-
-    class Draft(PolicySet):
-        """A set that may be unsound: it keeps its remarks, and is never put in force."""
-
-        def __init__(self, files: Mapping[str, str]) -> None:
-            self.remarks = ()
-            try:
-                super().__init__(files)
-            except ConfigurationError as error:
-                self.trouble = error.message
-
-    return Draft(texts).remarks
 
 
 def _remark(file: str, line: int | None, severity: str, text: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ correlation are vouched for by us and replace whatever the message claims in the
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -17,7 +17,7 @@ from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.jsonld import Contexts, compact, expand, is_absolute, to_quads
 from orchestrator.core.notification import activity_root
-from orchestrator.core.policy_lint import Condition, Trouble, local, nearest
+from orchestrator.core.policy_lint import Condition, Trouble, local, nearest, unused
 from orchestrator.core.rdf import RDF, RDFS, SH, Graph, NotTurtle, URIRef, graph_of, new_graph, parse_turtle
 from orchestrator.core.rdf import Literal as RdfLiteral
 from orchestrator.core.rdf import Node as RdfNode
@@ -134,53 +134,25 @@ class PolicySet:
     def __init__(self, files: Mapping[str, str]) -> None:
         """Read `files`: Turtle by file name. Raises `ConfigurationError` with every error."""
         self.files = dict(files)
-        self._graphs: dict[str, Graph] = {}
-        self.policies: dict[str, Policy] = {}
-        remarks: list[Remark] = []
-        for name, text in sorted(files.items()):
-            remarks += self._load(name, text)
-        self.remarks = tuple(remarks)
-        errors = [str(remark) for remark in remarks if remark.severity == "error"]
+        reading = _Reading(files)
+        self.policies = reading.policies
+        self.remarks = tuple(reading.remarks)
+        errors = [str(remark) for remark in self.remarks if remark.severity == "error"]
         if errors:
             raise ConfigurationError("\n".join(errors))
+        self._graphs = {
+            iri: focused(condition.graph(), [condition.when]) for iri, condition in reading.conditions.items()
+        }
         digest = hashlib.sha256(canonical(dict(sorted(files.items())))).digest()
         # RFC 6920: the name of a thing by its hash.
         self.id = "ni:///sha-256;" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-    def _load(self, name: str, text: str) -> Iterator[Remark]:
-        base = f"{_POL.removesuffix('#')}/{name.removesuffix('.ttl')}"
-        try:
-            graph = parse_turtle(text, base)
-            refuse_unsafe(graph, name)
-        except NotTurtle as error:
-            yield Remark(source=name, message=error.message, line=_line_in(error.message))
-            return
-        except ConfigurationError as error:
-            yield Remark(source=name, message=error.message)
-            return
-        yield from _lint_terms(graph, name, text)
-        found = sorted(graph.subjects(RDF.type, URIRef(_POL + "Policy")), key=str)
-        if not found:
-            yield Remark(source=name, message="no pol:Policy in this file")
-        for subject in found:
-            line = _line_of(text, str(subject))
-            try:
-                policy = _read_policy(graph, subject, name)
-            except ConfigurationError as error:
-                yield Remark(source=name, message=error.message, line=line)
-                continue
-            if policy.iri in self.policies:
-                yield Remark(source=name, message=f"{policy.iri} is in two files", line=line)
-            yield from _lint_conditions(graph, policy, line)
-            self.policies[policy.iri] = policy
-            self._graphs[policy.iri] = focused(graph, [policy.when]) if policy.when is not None else graph
 
     def matching(self, data: Graph, root: str) -> tuple[str, ...]:
         """Return the IRIs of the policies whose condition holds for the node `root` of `data`."""
         return tuple(
             iri
-            for iri, policy in self.policies.items()
-            if policy.when is None or _conforms(run(data, self._graphs[iri], root))
+            for iri in self.policies
+            if iri not in self._graphs or _conforms(run(data, self._graphs[iri], root))
         )
 
     def decide(self, matched: Iterable[str], *, accepted: bool = False) -> Decision:
@@ -203,6 +175,11 @@ class PolicySet:
                     hubs[hub] = (*hubs.get(hub, ()), policy.iri)
         because = tuple(iri for _, _, said, iri in voices if said == disposition)
         return Decision(disposition=disposition, because=because, announce=hubs)
+
+
+def lint(files: Mapping[str, str]) -> tuple[Remark, ...]:
+    """Return what `PolicySet` would say of `files`, and of a set that it refuses."""
+    return tuple(_Reading(files).remarks)
 
 
 def judge(body: bytes, facts: Facts, *, contexts: Contexts, policies: PolicySet) -> Judgement:
@@ -237,6 +214,98 @@ def decision_graph(published: Mapping[str, Any], facts: Facts, contexts: Context
     return data
 
 
+class _Reading:
+    """What files say, sound or not."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.policies: dict[str, Policy] = {}
+        self.conditions: dict[str, Condition] = {}
+        self.remarks: list[Remark] = []
+        for name, text in sorted(files.items()):
+            self.remarks += sorted(self._read(name, text), key=lambda remark: remark.line or 0)
+
+    def _read(self, name: str, text: str) -> Iterator[Remark]:
+        base = f"{_POL.removesuffix('#')}/{name.removesuffix('.ttl')}"
+        try:
+            graph = parse_turtle(text, base)
+        except NotTurtle as error:
+            yield Remark(source=name, message=error.message, line=_line_in(error.message))
+            return
+        source = _Source(name, text, graph)
+        try:
+            refuse_unsafe(graph, name)
+        except ConfigurationError as error:
+            yield Remark(source=name, message=error.message)
+        yield from _lint_terms(graph, source)
+        yield from self._read_conditions(graph, source)
+        found = sorted(graph.subjects(RDF.type, URIRef(_POL + "Policy")), key=str)
+        if not found:
+            yield Remark(source=name, message="no pol:Policy in this file")
+        for subject in {*graph.subjects(URIRef(_POL + "then")), *graph.subjects(URIRef(_POL + "when"))} - {
+            *found
+        }:
+            message = f"{local(subject)} is no policy: write `a pol:Policy`"
+            yield Remark(source=name, message=message, line=source.line_of(subject))
+        for subject in found:
+            line = source.line_of(subject)
+            try:
+                policy = _read_policy(graph, subject, name)
+            except ConfigurationError as error:
+                yield Remark(source=name, message=error.message, line=line)
+                continue
+            if policy.iri in self.policies:
+                yield Remark(source=name, message=f"{policy.iri} is in two files", line=line)
+            self.policies[policy.iri] = policy
+
+    def _read_conditions(self, graph: Graph, source: "_Source") -> Iterator[Remark]:
+        used = set[RdfNode]()
+        for policy, when in graph.subject_objects(URIRef(_POL + "when")):
+            condition = self.conditions[str(policy)] = Condition(graph, policy, when)
+            used |= condition.shapes.keys()
+            label = graph.value(policy, RDFS.label) or local(policy)
+            for trouble in condition.troubles():
+                yield source.remark(trouble, f"{label}: {trouble.message}")
+        for trouble in unused(graph, used):
+            yield source.remark(trouble, trouble.message)
+
+
+class _Source:
+    """A policy file, and on which of its lines something stands."""
+
+    def __init__(self, name: str, text: str, graph: Graph) -> None:
+        self.name = name
+        self._lines = text.split("\n")
+        named = {subject for subject in graph.subjects() if isinstance(subject, URIRef)}
+        self._begins: dict[RdfNode, int] = {
+            subject: line for subject in named if (line := self._beginning(subject))
+        }
+
+    def remark(self, trouble: Trouble, message: str) -> Remark:
+        """Return a remark on the line of the trouble, if it is plain which, else on its owner's."""
+        line = begins = self.line_of(trouble.owner)
+        if trouble.term and begins is not None:
+            end = min((other - 1 for other in self._begins.values() if other > begins), default=None)
+            lines = list(self.lines_with(trouble.term, begins, end))
+            line = lines[0] if len(lines) == 1 or (lines and trouble.first) else begins
+        return Remark(source=self.name, message=message, line=line, severity=trouble.severity)
+
+    def line_of(self, subject: RdfNode) -> int | None:
+        """Return the line where `subject` begins, else the first that names it."""
+        return self._begins.get(subject) or next(self.lines_with(f":{local(subject)}"), None)
+
+    def lines_with(self, term: str, first: int = 1, end: int | None = None) -> Iterator[int]:
+        """Yield the lines with `term`: a prefixed name, whose prefix may be empty for any."""
+        prefix, _, name = term.partition(":")
+        start = rf"(?:\b{prefix}:|[#/])" if prefix else "[:#/]"
+        said = re.compile(rf"{start}{re.escape(name)}(?![\w:-])")
+        return (n for n, line in enumerate(self._lines[:end], 1) if n >= first and said.search(line))
+
+    def _beginning(self, subject: URIRef) -> int | None:
+        name = re.escape(local(subject))
+        begins = re.compile(rf"\s*(?:<(?:[^>]*[#/])?{name}>|[\w.-]*:{name}(?![\w:-]))")
+        return next((n for n, line in enumerate(self._lines, 1) if begins.match(line)), None)
+
+
 def _conforms(report: Graph) -> bool:
     return (None, SH.conforms, RdfLiteral(True)) in report  # noqa: FBT003
 
@@ -246,16 +315,16 @@ def _read_policy(graph: Graph, subject: RdfNode, name: str) -> Policy:
         raise ConfigurationError("give the policy a name: `<#name> a pol:Policy`")
     label = graph.value(subject, RDFS.label)
     if label is None:
-        raise ConfigurationError(f"give {_local(subject)} an rdfs:label: logs and the dashboard show it")
+        raise ConfigurationError(f"give {local(subject)} an rdfs:label: logs and the dashboard show it")
     conditions = list(graph.objects(subject, URIRef(_POL + "when")))
     if len(conditions) > 1:
         raise ConfigurationError(
-            f"{_local(subject)} has several pol:when; put them into one shape or two policies"
+            f"{local(subject)} has several pol:when; put them into one shape or two policies"
         )
     dispositions, hubs = _read_actions(graph, subject)
     priority = graph.value(subject, URIRef(_POL + "priority"))
     if priority is not None and not isinstance(getattr(priority, "value", None), int):
-        raise ConfigurationError(f"pol:priority of {_local(subject)} must be an integer")
+        raise ConfigurationError(f"pol:priority of {local(subject)} must be an integer")
     return Policy(
         iri=str(subject),
         label=str(label),
@@ -294,15 +363,16 @@ def _read_actions(graph: Graph, subject: RdfNode) -> tuple[list[Disposition], li
     return dispositions, hubs
 
 
-def _lint_terms(graph: Graph, name: str, text: str) -> Iterator[Remark]:
+def _lint_terms(graph: Graph, source: _Source) -> Iterator[Remark]:
     used = {
         str(term) for triple in graph for term in triple if isinstance(term, URIRef) and term.startswith(_POL)
     }
+    known = [term.removeprefix(_POL) for term in _TERMS]
     for term in sorted(used - _TERMS - _LATER):
-        near = _nearest(term)
-        hint = f"; did you mean pol:{near.removeprefix(_POL)}?" if near else ""
-        message = f"unknown term pol:{term.removeprefix(_POL)}{hint}"
-        yield Remark(source=name, message=message, line=_line_of(text, term.removeprefix(_POL)))
+        name = term.removeprefix(_POL)
+        near = nearest(name, known)
+        message = f"unknown term pol:{name}" + (f"; did you mean pol:{near}?" if near else "")
+        yield Remark(source=source.name, message=message, line=next(source.lines_with(f"pol:{name}"), None))
 
 
 def _line_in(message: str) -> int | None:

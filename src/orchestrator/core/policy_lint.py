@@ -20,11 +20,12 @@ from orchestrator.core.rdf import Literal as RdfLiteral
 from orchestrator.core.rdf import Node as RdfNode
 from orchestrator.core.shacl import focused, run
 
+_PAIRS: Final = ("equals", "disjoint", "lessThan", "lessThanOrEquals")
 _NOTES: Final = ("name", "description", "message", "severity", "order", "group")
 _KINDS: Final = {
     name: kind
     for kind, names in {
-        "iri": ("class", "datatype", "equals", "disjoint", "lessThan", "lessThanOrEquals"),
+        "iri": ("class", "datatype", *_PAIRS),
         "count": ("minCount", "maxCount", "minLength", "maxLength", "qualifiedMinCount", "qualifiedMaxCount"),
         "literal": ("minExclusive", "minInclusive", "maxExclusive", "maxInclusive"),
         "boolean": ("closed", "uniqueLang", "qualifiedValueShapesDisjoint"),
@@ -53,16 +54,16 @@ _NEEDS: Final = {
 }
 _QUALIFIED: Final = tuple(name for name in _NEEDS if name.startswith("qualified"))
 _OF_PROPERTIES: Final = {"minCount", "maxCount", "uniqueLang", "lessThan", "lessThanOrEquals", *_QUALIFIED}
-_REPEATABLE: Final = {"class", "hasValue", "pattern", "equals", "disjoint", "lessThan", "lessThanOrEquals"} | {
-    name for name, kind in _KINDS.items() if kind in {"shape", "shapes", "note"} and name not in _QUALIFIED
-}
+_SHAPES: Final = ("property", "node", "not", "and", "or", "xone")
+_REPEATABLE: Final = {"class", "hasValue", "pattern", *_PAIRS, *_SHAPES, *_NOTES}
 # What holds of everything if it is alone: always, and when it is 0 or false.
-_SILENT: Final = {"path", "flags", "ignoredProperties", *_NOTES, "qualifiedValueShape", "qualifiedValueShapesDisjoint"}
+_SILENT: Final = {"path", *_NOTES, *_NEEDS} - {"qualifiedMinCount", "qualifiedMaxCount"}
 _SILENT_AT_ZERO: Final = {"minCount", "minLength", "qualifiedMinCount", "closed", "uniqueLang"}
 # True when the property is absent, which is rarely what an editor means.
 _VACUOUS: Final = ("pattern", "class", "disjoint", "nodeKind", "datatype", "in")
 _NODE_KINDS: Final = ("IRI", "Literal", "BlankNode", "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral")
 _ANNOTATIONS: Final = frozenset((RDFS.label, RDFS.comment, RDFS.seeAlso, RDFS.isDefinedBy))
+_FLAGS: Final = re.compile("[imsx]+")
 _INTEGER: Final = URIRef(v.XSD + "integer")
 _MAX_DEPTH: Final = 20  # pySHACL fails at 30
 _MAX_SHAPES: Final = 500
@@ -92,6 +93,8 @@ class Trouble:
     message: str
     term: str = ""
     """What the offending line holds: a prefixed name, whose prefix may be empty for any."""
+    first: bool = False
+    """Whether the first such line offends, even if there are several."""
     severity: Literal["error", "warning"] = "error"
 
 
@@ -101,7 +104,7 @@ class Condition:
     def __init__(self, graph: Graph, policy: RdfNode, when: RdfNode) -> None:
         """Follow `when` through `graph` to every shape below it."""
         self._graph = graph
-        self._when = when
+        self.when = when
         self.shapes: dict[RdfNode, RdfNode] = {}
         """Each shape, and the named subject under which it stands."""
         self._knots = list(self._follow(policy))
@@ -116,14 +119,13 @@ class Condition:
     def graph(self) -> Graph:
         """Return the condition alone: what else is in the file can neither break it nor aim elsewhere."""
         alone = new_graph()
-        stack: list[RdfNode] = [self._when]
+        stack: list[RdfNode] = [self.when]
         while stack:
             node = stack.pop()
             for triple in self._graph.triples((node, None, None)):
                 value = triple[2]
-                if triple not in alone and (
-                    isinstance(value, BNode) or value in self.shapes or self._is_list(value)
-                ):
+                inner = isinstance(value, BNode) or value in self.shapes or self._is_list(value)
+                if inner and triple not in alone:
                     stack.append(value)
                 alone.add(triple)
         # The mark of the focus is no property of the message: a closed shape must not object to it.
@@ -138,7 +140,7 @@ class Condition:
         return (node, RDF.first, None) in self._graph
 
     def _follow(self, policy: RdfNode) -> Iterator[Trouble]:
-        stack: list[tuple[RdfNode, RdfNode, tuple[RdfNode, ...]]] = [(self._when, policy, ())]
+        stack: list[tuple[RdfNode, RdfNode, tuple[RdfNode, ...]]] = [(self.when, policy, ())]
         visits = 0
         while stack:
             shape, owner, above = stack.pop()
@@ -153,7 +155,7 @@ class Condition:
                 self.shapes.setdefault(shape, owner)
                 stack += [(child, owner, (*above, shape)) for _, child in self._children(shape)]
             else:
-                yield Trouble(owner=owner, message=_missing(shape), term=_term(shape))
+                yield Trouble(owner=owner, message=_missing(shape), term=_term(shape), first=True)
 
     def _children(self, shape: RdfNode) -> Iterator[tuple[str, RdfNode]]:
         for name, kind in _KINDS.items():
@@ -178,7 +180,8 @@ class Condition:
             else:
                 message, term = _foreign_trouble(iri), _term(predicate)
             if message:
-                yield Trouble(owner=owner, message=message, term=term)
+                known = term.removeprefix("sh:") in _KINDS
+                yield Trouble(owner=owner, message=message, term=term, first=not known)
         for name in dict.fromkeys(names):
             if names.count(name) > 1 and name in _KINDS and name not in _REPEATABLE:
                 yield Trouble(owner=owner, message=f"one shape has several sh:{name}", term=f"sh:{name}")
@@ -198,16 +201,13 @@ class Condition:
             yield Trouble(owner=owner, message=f"a shape{path} without a constraint holds of everything")
         for name, child in self._children(shape):
             child_has_path = (child, SH.path, None) in self._graph
-            if name == "property" and not child_has_path and child in self.shapes:
-                yield Trouble(
-                    owner=owner, message="sh:property needs a shape with sh:path", term="sh:property"
-                )
-            if name == "node" and child_has_path:
-                yield Trouble(
-                    owner=owner,
-                    message="sh:node needs a shape without sh:path; use sh:property",
-                    term="sh:node",
-                )
+            if (
+                child in self.shapes
+                and child_has_path != (name == "property")
+                and name in {"property", "node"}
+            ):
+                message = f"sh:{name} needs a shape {'with' if name == 'property' else 'without'} sh:path"
+                yield Trouble(owner=owner, message=message, term=f"sh:{name}")
         for name in _VACUOUS if has_path and "minCount" not in said else ():
             if name in said:
                 path = self._path_name(shape)
@@ -275,9 +275,23 @@ class Condition:
                 raise TypeError(str(report))  # noqa: TRY301  (pySHACL returns one of its errors)
         except Exception as error:  # noqa: BLE001  (whatever it is, it would befall every notification)
             yield Trouble(
-                owner=self.shapes[self._when],
+                owner=self.shapes[self.when],
                 message=f"pySHACL fails on it: {type(error).__name__}: {str(error)[:200]}",
             )
+
+
+def unused(graph: Graph, used: set[RdfNode]) -> Iterator[Trouble]:
+    """Yield what the named subjects of a file say in SHACL's terms although no condition uses it."""
+    policies = set(graph.subjects(RDF.type, URIRef(v.POLICY + "Policy")))
+    for subject in sorted({one for one in graph.subjects() if isinstance(one, URIRef)} - used):
+        names = [
+            str(term).removeprefix(v.SH) for term in graph.predicates(subject) if str(term).startswith(v.SH)
+        ]
+        if subject in policies and names:
+            message = f"{local(subject)}: sh:{names[0]} belongs into pol:when [ … ]"
+            yield Trouble(owner=subject, message=message, term=f"sh:{names[0]}")
+        elif set(names) - set(_NOTES):
+            yield Trouble(owner=subject, message=f"no pol:when uses {local(subject)}", severity="warning")
 
 
 def local(node: object) -> str:
@@ -305,23 +319,18 @@ _FITS: Final[dict[str, tuple[str, Callable[[RdfNode], bool]]]] = {
     "boolean": ("true or false", lambda node: isinstance(_value(node), bool)),
     "term": ("an IRI or a literal", lambda node: not isinstance(node, BNode)),
     "text": ("a text", lambda node: isinstance(_value(node), str)),
-    "flags": (
-        "some of the letters imsx",
-        lambda node: set(str(node)) <= set("imsx") and node != RdfLiteral(""),
-    ),
+    "flags": ("some of the letters imsx", lambda node: _FLAGS.fullmatch(str(node)) is not None),
     "kind": (
         f"one of sh:{', sh:'.join(_NODE_KINDS)}",
-        lambda node: node in {SH[name] for name in _NODE_KINDS},
+        lambda node: str(node).removeprefix(v.SH) in _NODE_KINDS,
     ),
 }
 
 
 def _is_count(node: RdfNode) -> bool:
-    # pySHACL takes no integer of another type here.
     value = _value(node)
-    return (
-        isinstance(node, RdfLiteral) and node.datatype == _INTEGER and isinstance(value, int) and value >= 0
-    )
+    # pySHACL takes no integer of another type for most counts.
+    return isinstance(value, int) and value >= 0 and getattr(node, "datatype", None) == _INTEGER
 
 
 def _shown(node: RdfNode) -> str:
@@ -329,10 +338,12 @@ def _shown(node: RdfNode) -> str:
         return "[ … ]"
     if isinstance(node, RdfLiteral):
         return f'"{node[:80]}"'
+    iri = str(node)
     for prefix, namespace in (("sh", v.SH), ("pol", v.POLICY)):
-        if str(node).startswith(namespace) and "/" not in str(node).removeprefix(namespace):
-            return f"{prefix}:{str(node).removeprefix(namespace)}"
-    return f"<{node}>"
+        if iri.startswith(namespace):
+            return f"{prefix}:{iri.removeprefix(namespace)}"
+    # The base of a file is an IRI that its editors never see.
+    return f"<#{local(iri)}>" if iri.startswith(v.POLICY.replace("#", "/")) else f"<{iri}>"
 
 
 def _term(node: RdfNode) -> str:
