@@ -68,6 +68,7 @@ class Timetable:
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._arrived = asyncio.Event()
         self._due = asyncio.Event()
+        self._edited = asyncio.Event()
         self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -87,13 +88,13 @@ class Timetable:
     async def start(self) -> None:
         """Begin; whatever an earlier process left is taken up first."""
         every = IntervalTrigger(seconds=self._settings.interval, timezone=UTC)
-        self._scheduler.add_job(self._look, every, id="look", name="look at the store")
-        self._scheduler.add_job(self._reload, every, id="reload", name="reload changed policies")
+        self._scheduler.add_job(self._tick, every, id="look", name="look at the store and the policies")
         self._scheduler.start()
         self._look()
         self._loops = [
             asyncio.create_task(self._run(self._arrived, self._process), name="processing"),
             asyncio.create_task(self._run(self._due, self._deliver), name="delivering"),
+            asyncio.create_task(self._run(self._edited, self._read_policies), name="reloading"),
         ]
 
     async def stop(self) -> None:
@@ -115,9 +116,14 @@ class Timetable:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
+    async def _tick(self) -> None:
+        # A coroutine: APScheduler runs plain functions in threads, where no event may be set.
+        self._look()
+
     def _look(self) -> None:
         self._arrived.set()
         self._due.set()
+        self._edited.set()
 
     async def _run(self, wake: asyncio.Event, work: Callable[[], Awaitable[bool]]) -> None:
         while not self._stopping.is_set():
@@ -142,6 +148,11 @@ class Timetable:
             await self._processing.process(notification)
             self.beat = self._clock.now()
         return len(claimed) == self._settings.batch
+
+    async def _read_policies(self) -> bool:
+        """Put edited policies in force; reading files and shapes is not for the event loop."""
+        await asyncio.to_thread(self._reload)
+        return False
 
     async def _deliver(self) -> bool:
         """Start what is due, as far as there is room; whether there may be more."""

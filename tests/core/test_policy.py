@@ -1,13 +1,15 @@
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.catalogue import packaged
 from orchestrator.contexts import bundled_contexts
+from orchestrator.core import policy_lint
 from orchestrator.core.errors import ConfigurationError
-from orchestrator.core.policy import Facts, PolicySet, judge
+from orchestrator.core.policy import Facts, PolicySet, judge, lint
 
 CONTEXTS = bundled_contexts()
 REVIEW: dict[str, Any] = json.loads((packaged("specimens") / "announce-review" / "valid.json").read_text())
@@ -137,7 +139,7 @@ def test_all_fan_out_is_taken_and_every_policy_that_asked_is_named() -> None:
         (policy(then="[ a pol:Announce ]"), "needs pol:to"),
         (policy(then="[ a pol:Announce ; pol:to <file:///etc/passwd> ]"), "needs pol:to"),
         (policy(then="[ a pol:Mail ]"), "not available in this version"),
-        (policy(then="[ a pol:Anounce ; pol:to <https://a.example/> ]"), "did you mean pol:Announce"),
+        (policy(then="[ a pol:Announces ; pol:to <https://a.example/> ]"), "did you mean pol:Announce"),
         (policy(more='pol:priority "high" ;'), "must be an integer"),
         (policy().replace('rdfs:label "P"@en ;', ""), "rdfs:label"),
         (PREFIXES, "no pol:Policy"),
@@ -173,6 +175,245 @@ def test_a_condition_that_holds_when_the_property_is_absent_is_remarked_on() -> 
 def test_the_name_of_a_set_depends_on_its_files_alone() -> None:
     one, two = policy(), policy(then="[ a pol:Ignore ]")
     assert PolicySet({"p.ttl": one}).id == PolicySet({"p.ttl": one}).id != PolicySet({"p.ttl": two}).id
+
+
+def prop(path: str = "as:context", *more: str) -> str:
+    return f"sh:property [ sh:path {path} ; sh:minCount 1 ; {' ; '.join(more)} ]"
+
+
+def named(condition: str, more: str = "") -> str:
+    return policy().replace("pol:then", f"pol:when {condition} ; pol:then") + more
+
+
+def errors(text: str) -> list[str]:
+    remarks = [remark for remark in lint({"p.ttl": text}) if remark.severity == "error"]
+    if remarks:
+        with pytest.raises(ConfigurationError) as refused:
+            PolicySet({"p.ttl": text})
+        assert refused.value.message.splitlines() == [str(remark) for remark in remarks]
+    return [remark.message for remark in remarks]
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("sh:property [ sh:minCount 1 ]", "sh:property needs a shape with sh:path"),
+        ("a sh:PropertyShape ; sh:hasValue as:x", "a sh:PropertyShape needs sh:path"),
+        ("sh:path as:object ; sh:minCount 1", "a sh:NodeShape has no sh:path"),
+        ("sh:node [ sh:path as:object ; sh:minCount 1 ]", "sh:node needs a shape without sh:path"),
+        ("sh:minCount 1", "sh:minCount needs sh:path beside it"),
+        ("sh:lessThan as:updated", "sh:lessThan needs sh:path beside it"),
+        ("sh:property [ sh:path rdf:type ; sh:hasvalue as:Offer ]", "sh:hasvalue; did you mean sh:hasValue?"),
+        ("sh:property [ sh:path as:object ; sh:mincount 1 ]", "sh:mincount; did you mean sh:minCount?"),
+        ("sh:property [ sh:path as:object ; sh:minCount: 1 ]", "sh:minCount:; did you mean sh:minCount?"),
+        ("sh:Property [ sh:path as:object ; sh:minCount 1 ]", "sh:Property; did you mean sh:property?"),
+        ("sh:targetObjectOf as:object", "sh:targetObjectOf has no place"),
+        ("sh:targetClass as:Offer ; " + prop(), "sh:targetClass has no place"),
+        ("sh:deactivated true ; " + prop(), "sh:deactivated is not supported"),
+        ("a sh:Nodeshape ; " + prop(), "not a sh:Nodeshape"),
+        ("as:type as:Offer ; " + prop(), "activitystreams#type> is no constraint"),
+        ("pol:priority 3 ; " + prop(), "pol:priority belongs to the policy"),
+        ("rdfs:subClassOf as:Offer ; " + prop(), "is no constraint"),
+        ("rdfs:comment 'nothing'", "without a constraint holds of everything"),
+        ("sh:closed false", "without a constraint"),
+        ("sh:property [ sh:path as:object ]", "a shape on object without a constraint"),
+        ("sh:property [ sh:path as:object ; sh:minCount 0 ]", "a shape on object without a constraint"),
+        ("sh:not []", "an empty shape"),
+        ("sh:not <#nowhere>", "<#nowhere> is no shape in this file"),
+        ('sh:or ( "x" )', '"x" is no shape'),
+        (prop("as:object", "sh:nodeKind as:IRI"), "sh:nodeKind must be one of sh:IRI,"),
+        (prop("as:object", "sh:maxCount -1"), "sh:maxCount must be a whole number"),
+        (prop("as:object", 'sh:maxCount "1"'), "sh:maxCount must be a whole number"),
+        (prop("as:object", "sh:maxLength 1.5"), "sh:maxLength must be a whole number"),
+        (prop("as:object", "sh:maxCount 1 , 2"), "several sh:maxCount"),
+        (prop("as:object , as:context"), "several sh:path"),
+        (prop("as:object", "sh:in as:x"), "sh:in must be a list"),
+        (prop("as:object", "sh:in ()"), "the list of sh:in is empty"),
+        (prop("as:object", "sh:in ( [] )"), "sh:in must be an IRI or a literal"),
+        (prop("as:object", "sh:hasValue []"), "sh:hasValue must be an IRI or a literal"),
+        (prop("as:summary", "sh:languageIn ( 1 )"), "sh:languageIn must be a text"),
+        ("sh:and ()", "the list of sh:and is empty"),
+        ("sh:or [ sh:hasValue as:x ]", "sh:or must be a list"),
+        ("sh:xone [ rdf:first [ sh:hasValue as:x ] ]", "sh:xone must be a list"),
+        (prop("as:object", 'sh:class "x"'), "sh:class must be an IRI"),
+        (prop("as:object", 'sh:datatype "x"'), "sh:datatype must be an IRI"),
+        (prop("as:object", "sh:equals []"), "sh:equals must be an IRI"),
+        (prop("as:object", "sh:maxInclusive as:x"), "sh:maxInclusive must be a number"),
+        (prop("as:object", 'sh:uniqueLang "yes"'), "sh:uniqueLang must be true or false"),
+        (prop("as:object", "sh:pattern 42"), "sh:pattern must be a text"),
+        (prop("as:object", 'sh:pattern "x"', 'sh:flags "g"'), "sh:flags must be some of the letters imsx"),
+        (prop("as:object", 'sh:pattern "x"', "sh:flags 1"), "sh:flags must be"),
+        (prop("as:object", 'sh:flags "i"'), "sh:flags needs sh:pattern"),
+        ("sh:ignoredProperties ( rdf:type ) ; " + prop(), "sh:ignoredProperties needs sh:closed"),
+        (prop("as:object", "sh:qualifiedMinCount 1"), "sh:qualifiedMinCount needs sh:qualifiedValueShape"),
+        (prop("as:object", "sh:qualifiedValueShape [ sh:class as:x ]"), "needs sh:qualifiedMinCount or"),
+        (prop("[ sh:zeroOrMorePath as:x ]"), "sh:path must be an IRI"),
+        (prop("[ sh:oneOrMorePath as:x ]"), "sh:path must be an IRI"),
+        (prop("[ sh:inversePath ( as:x as:y ) ]"), "sh:path must be an IRI"),
+        (prop('"x"'), "sh:path must be an IRI"),
+        (prop("()"), "a list in sh:path has 2 to 8"),
+        (prop("( as:x )"), "a list in sh:path has 2 to 8"),
+        (prop("( as:x as:x as:x as:x as:x as:x as:x as:x as:x )"), "a list in sh:path has 2 to 8"),
+        (" ".join(["sh:not ["] * 25) + "sh:hasValue as:x" + "]" * 25, "too large or too deep"),
+    ],
+)
+def test_a_condition_that_pyshacl_would_fail_on_or_pass_over_is_refused(when: str, said: str) -> None:
+    assert any(said in message for message in errors(policy(when)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (named("<#nowhere>"), "<#nowhere> is no shape in this file"),
+        (named('"anything"'), "is no shape"),
+        (named("[]"), "an empty shape holds of everything"),
+        (named("[ a sh:NodeShape ]"), "without a constraint holds of everything"),
+        (named("<#w>", "<#w> sh:node <#w> ."), "<#w> refers to itself"),
+        (named("<#w>", "<#w> sh:property [ sh:path as:object ; sh:node <#w> ] ."), "<#w> refers to itself"),
+        (named("<#w>", "<#w> sh:and ( [ sh:not <#w> ] [ sh:hasValue as:x ] ) ."), "<#w> refers to itself"),
+        (named("<#w>", "<#w> sh:or ( <#v> ) . <#v> sh:xone ( <#w> ) ."), "refers to itself"),
+        (
+            named("<#w>", "<#w> sh:property [ sh:path as:x ; sh:qualifiedMinCount 1 ; sh:qualifiedValueShape <#w> ] ."),
+            "refers to itself",
+        ),
+        (
+            named("<#s0>", "".join(f"<#s{n}> sh:node <#s{n + 1}> ; sh:not <#s{n + 1}> ." for n in range(15)) + "<#s15> sh:hasValue as:x ."),
+            "too large or too deep",
+        ),
+        (policy(more=prop() + " ;"), "sh:property belongs into pol:when"),
+        (policy() + "<#q> pol:when [ sh:hasValue as:x ] ; pol:then [ a pol:Log ] .", "q is no policy"),
+        (policy(prop()).replace("ns/shacl#", "ns/shacl/"), "is no constraint"),
+    ],
+)  # fmt: skip
+def test_a_file_whose_conditions_do_not_hold_together_is_refused(text: str, said: str) -> None:
+    assert any(said in message for message in errors(text))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["^(a|aa)+$", "(a+)+$", "(a*)*", "(a?){2,9}", "((ab)*c)+", "(x(foo|bar))*", "(?:a{1,3})+", "(?=a+)*b", "(a)\\\\1", "(a)?(?(1)b|c)", "(?P<q>a)(?P=q)", "(", "a{99999999999}", "x" * 501],
+)  # fmt: skip
+def test_a_pattern_that_may_never_end_is_refused(pattern: str) -> None:
+    assert errors(policy(prop("as:summary", f'sh:pattern "{pattern}"')))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["^https://[^/]+/item/[0-9]+$", "^10[.][0-9]{4,9}/[-._;()/:A-Za-z0-9]+$", "^(a|b)+$", "(foo|bar|baz)$", "(?i)review(s)?", "([0-9]{4}-){2}x", "x" * 500],
+)  # fmt: skip
+def test_an_honest_pattern_is_not(pattern: str) -> None:
+    assert lint({"p.ttl": policy(prop("as:summary", f'sh:pattern "{pattern}"', 'sh:flags "im"'))}) == ()
+
+
+ANNOUNCE = "sh:property [ sh:path rdf:type ; sh:hasValue as:Announce ]"
+OFFER = "sh:property [ sh:path rdf:type ; sh:hasValue as:Offer ]"
+
+
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        (f"sh:and ( [ {ANNOUNCE} ] [ {MINE} ] )", True),
+        (f"sh:or ( [ {ANNOUNCE} ] [ {OFFER} ] )", True),
+        (f"sh:xone ( [ {ANNOUNCE} ] [ {MINE} ] )", False),
+        (f"sh:not [ {OFFER} ]", True),
+        (f"sh:node [ {ANNOUNCE} ]", True),
+        ("sh:nodeKind sh:IRI", True),
+        ("sh:class as:Announce", True),
+        (prop("as:object", "sh:qualifiedValueShape [ sh:class as:Document ]", "sh:qualifiedMinCount 1"), True),
+        (prop("as:object", "sh:qualifiedValueShape [ sh:class as:Document ]", "sh:qualifiedMaxCount 0", "sh:qualifiedValueShapesDisjoint false"), False),
+        (prop("as:context", f"sh:in ( <{ARTEFACT}> as:x )"), True),
+        (prop("as:summary", 'sh:languageIn ( "en" )', "sh:uniqueLang true"), False),
+        (prop("as:context", "sh:equals as:object"), False),
+        (prop("as:context", "sh:disjoint as:object"), True),
+        (prop("as:context", "sh:lessThan as:updated"), True),
+        (prop("as:context", "sh:lessThanOrEquals as:updated"), True),
+        (prop("as:context", "sh:minLength 3", "sh:maxLength 2000"), True),
+        (prop("as:context", "sh:minInclusive 3", "sh:maxExclusive 9"), False),
+        (prop("as:context", "sh:datatype rdf:langString"), False),
+        (prop("( as:context rdf:type )", "sh:hasValue pol:MyArtefact"), True),
+        (prop("( as:origin [ sh:inversePath as:origin ] )", "sh:class as:Announce"), True),
+        (f"sh:closed true ; sh:ignoredProperties ( rdf:type ) ; {prop()}", False),
+        ("sh:closed true ; sh:ignoredProperties ( rdf:type as:actor as:origin as:target as:object as:context as:inReplyTo ) ; " + prop(), True),
+        ("rdfs:label 'a' ; rdfs:comment 'b' ; sh:name 'c' ; sh:description 'd' ; sh:message 'e' ; sh:severity sh:Info ; sh:order 1 ; sh:group <#g> ; " + ANNOUNCE, True),
+    ],
+)  # fmt: skip
+def test_every_supported_constraint_loads_without_a_remark_and_is_heeded(when: str, holds: bool) -> None:
+    assert lint({"p.ttl": policy(when)}) == ()
+    assert matches(when) is holds
+
+
+def test_conditions_can_share_a_shape_that_has_a_name() -> None:
+    more = f"<#w> a sh:NodeShape ; {ANNOUNCE} . <#v> sh:and ( <#w> [ sh:node <#w> ] ) ."
+    assert lint({"p.ttl": named("<#v>", more)}) == ()
+
+
+def test_what_a_file_holds_beside_a_condition_cannot_disturb_it() -> None:
+    text = (
+        policy(ANNOUNCE)
+        + "<#other> a sh:PropertyShape ; sh:targetNode <https://x.example/> ; sh:hasValue 1 ."
+    )
+    policies = PolicySet({"p.ttl": text})
+    assert [(remark.severity, remark.message) for remark in policies.remarks] == [
+        ("warning", "no pol:when uses other")
+    ]
+    assert judge(json.dumps(REVIEW).encode(), facts(), contexts=CONTEXTS, policies=policies).matched
+
+
+def test_a_flag_that_pyshacl_does_not_heed_is_remarked_on() -> None:
+    [remark] = lint({"p.ttl": policy(prop("as:summary", 'sh:pattern "a b"', 'sh:flags "ix"'))})
+    assert remark.severity == "warning"
+    assert "(?x)" in remark.message
+
+
+@pytest.mark.parametrize("answer", [ValueError("boom"), RuntimeError("boom")])
+def test_whatever_pyshacl_objects_to_is_told_when_the_set_is_loaded(
+    answer: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> Any:
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer  # as pySHACL does with a failure of validation
+
+    monkeypatch.setattr(policy_lint, "run", run)
+    [message] = errors(policy(ANNOUNCE))
+    assert "pySHACL fails on it" in message
+    assert "boom" in message
+
+
+def test_a_remark_names_the_line_of_the_term_or_else_of_the_policy() -> None:
+    text = policy(
+        "\n".join(
+            (
+                ANNOUNCE + " ;",
+                "sh:property [ sh:path as:context ;",
+                "  sh:mincount 1 ;",
+                "  sh:nodeKind as:IRI ;",
+                "  sh:hasValue [] ] ;",
+                "sh:not <#nowhere>",
+            )
+        )
+    )
+    later = '<#q> a pol:Policy ; rdfs:label "Q" ;\n  pol:when <#w> ; pol:then [ a pol:Log ] .\n<#w>\n  sh:hasvalue as:x .\n'
+    lines = {remark.message: remark.line for remark in lint({"p.ttl": text + later})}
+    start = text[: text.index("<#p>")].count("\n") + 1
+    end = text.count("\n")
+    assert {line for message, line in lines.items() if "sh:mincount" in message} == {start + 2}
+    assert {line for message, line in lines.items() if "sh:nodeKind must" in message} == {start + 3}
+    assert {line for message, line in lines.items() if "sh:hasValue must" in message} == {start}
+    assert {line for message, line in lines.items() if "nowhere" in message} == {start + 5}
+    assert {line for message, line in lines.items() if "sh:hasvalue" in message} == {end + 4}
+
+
+def test_every_error_of_a_policy_is_told_even_beside_others() -> None:
+    text = policy(prop("as:x", "sh:hasvalue 1"), then="[ a pol:Dance ]")
+    said = " ".join(errors(text + '<#s> sh:sparql [ sh:select "" ] .'))
+    assert all(each in said for each in ("only SHACL Core", "sh:hasvalue", "unknown action"))
+
+
+def test_the_reference_lists_exactly_the_terms_that_conditions_may_use() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/reference/policies.md").read_text()
+    [table] = re.findall(r"^\| for \| terms \|\n(.*?)\n\n", text, flags=re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"sh:(\w+)", table)) == {*policy_lint._KINDS, "inversePath"}
 
 
 def test_the_shipped_policies_are_sound_and_without_remarks() -> None:

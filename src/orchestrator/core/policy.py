@@ -241,9 +241,8 @@ class _Reading:
         found = sorted(graph.subjects(RDF.type, URIRef(_POL + "Policy")), key=str)
         if not found:
             yield Remark(source=name, message="no pol:Policy in this file")
-        for subject in {*graph.subjects(URIRef(_POL + "then")), *graph.subjects(URIRef(_POL + "when"))} - {
-            *found
-        }:
+        acting = {*graph.subjects(URIRef(_POL + "when")), *graph.subjects(URIRef(_POL + "then"))}
+        for subject in sorted(acting - {*found}, key=str):
             message = f"{local(subject)} is no policy: write `a pol:Policy`"
             yield Remark(source=name, message=message, line=source.line_of(subject))
         for subject in found:

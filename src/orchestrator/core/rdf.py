@@ -111,9 +111,10 @@ def _node(term: dict[str, Any]) -> Any:  # noqa: ANN401  (rdflib's node classes 
 
 
 def serialise(graph: Graph, media_type: str) -> bytes:
-    """Return `graph` as Turtle or N-Triples (a subset of N-Quads)."""
-    formats = {v.TURTLE: "turtle", v.N_QUADS: "nt"}
-    return graph.serialize(format=formats[media_type], encoding="utf-8")
+    """Return `graph` as Turtle or JSON-LD; nothing is fetched for either."""
+    if media_type == v.JSON_LD:
+        return graph.serialize(format="json-ld", encoding="utf-8", auto_compact=True)
+    return graph.serialize(format="turtle", encoding="utf-8")
 
 
 def list_items(graph: Graph, head: Node) -> list[Node]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.finding import Finding
-from orchestrator.core.rdf import Graph, serialise
+from orchestrator.core.rdf import serialise
 from orchestrator.core.shacl import report_graph
 
 GRAPHS: Final = (v.TURTLE, v.JSON_LD)
@@ -40,14 +40,7 @@ def as_graph(findings: Sequence[Finding], media_type: str) -> bytes:
     It conforms when the notification is accepted: warnings are reported and refuse nothing.
     """
     conforms = not any(finding.refuses for finding in findings)
-    return serialise_graph(report_graph(map(_printable, findings), conforms=conforms), media_type)
-
-
-def serialise_graph(graph: Graph, media_type: str) -> bytes:
-    """Return `graph` as Turtle, N-Quads or JSON-LD; nothing is fetched for any of them."""
-    if media_type == v.JSON_LD:
-        return graph.serialize(format="json-ld", encoding="utf-8", auto_compact=True)
-    return serialise(graph, media_type)
+    return serialise(report_graph(map(_printable, findings), conforms=conforms), media_type)
 
 
 def dump(members: Mapping[str, object] | Iterable[Any]) -> bytes:
