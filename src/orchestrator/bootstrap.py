@@ -197,6 +197,16 @@ async def running(
         _log.info("stopping")
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop: uvloop's where that is installed (the extra `uvloop`), else None."""
+    try:
+        import uvloop  # noqa: PLC0415  (optional)
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
 async def run_until_stopped(
     settings: Settings, bound: socket.socket | None = None, ready: Callable[[Running], None] | None = None
 ) -> None:

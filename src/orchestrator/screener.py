@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as BudgetSpent
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -137,7 +136,7 @@ class ScreeningPool:
             work = self._pool.schedule(function, args=list(arguments), timeout=timeout)
         except RuntimeError:
             raise Overloaded from None  # it broke in this very moment
-        return asyncio.wrap_future(cast("Future[object]", work))
+        return asyncio.wrap_future(work)  # type: ignore[arg-type]
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(

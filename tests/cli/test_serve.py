@@ -40,7 +40,7 @@ def test_a_port_that_is_taken_is_one_clear_line_before_anything_is_started(
 def test_other_addresses_than_loopback_need_a_decision(spawn: Run) -> None:
     ended = spawn("serve", "--host", "0.0.0.0", "--port", "0")
     assert ended.code == 2
-    assert "inbox.policy and inbox.read" in ended.err
+    assert "set inbox.policy, inbox.read, server.public_url before" in ended.err
 
 
 def test_broken_policies_refuse_to_start(spawn: Run, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def serve(
     import asyncio
     import logging
 
-    from orchestrator.bootstrap import open_socket, run_until_stopped
+    from orchestrator.bootstrap import loop_factory, open_socket, run_until_stopped
     from orchestrator.cli import logs
 
     logs.configure(
@@ -64,7 +64,8 @@ def serve(
         else:
             table(places.items())
 
-    asyncio.run(run_until_stopped(settings, open_socket(settings), ready))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run_until_stopped(settings, open_socket(settings), ready))
 
 
 def urls(base: str) -> dict[str, str]:

@@ -8,17 +8,15 @@ limits together.
 import json
 import math
 from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import rfc8785
 
 from orchestrator.core.errors import TooLarge, UnreadableBytes
 from orchestrator.core.finding import Finding
 from orchestrator.core.vocabulary import PROBLEMS
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -157,7 +155,7 @@ def _int(text: str) -> int | _BadNumber:
     return int(text)
 
 
-def _walk(root: object, limits: Limits, *, escapes: bool) -> "Iterator[Finding]":
+def _walk(root: object, limits: Limits, *, escapes: bool) -> Iterator[Finding]:
     """Yield what is wrong, depth first, without recursion."""
     left = limits.nodes
     stack: list[tuple[object, str, int]] = [(root, "", 1)]
@@ -182,7 +180,7 @@ def _walk(root: object, limits: Limits, *, escapes: bool) -> "Iterator[Finding]"
 
 def _open(
     value: dict[str, Json] | list[Json], place: str, limits: Limits, *, escapes: bool
-) -> "Generator[Finding, None, Sequence[tuple[str | int, Json]]]":
+) -> Generator[Finding, None, Sequence[tuple[str | int, Json]]]:
     """Yield what is wrong with the container itself; return its children, the last one first."""
     if isinstance(value, list):
         if len(value) > limits.array:
@@ -203,7 +201,7 @@ def _open(
     return list(value.items())[::-1]
 
 
-def _text(text: str, place: str, limits: Limits, *, escapes: bool) -> "Iterator[Finding]":
+def _text(text: str, place: str, limits: Limits, *, escapes: bool) -> Iterator[Finding]:
     if len(text) > limits.string:
         message = f"Send at most {limits.string} characters; this string has {len(text)}."
         yield _finding("string", message, place)
