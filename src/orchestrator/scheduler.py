@@ -39,7 +39,7 @@ class TimetableSettings:
     """Milliseconds for which a claimed notification is ours."""
     delivery_lease: int = 45_000
     """Milliseconds for which a claimed delivery is ours: longer than any attempt."""
-    stop_within: float = 20.0
+    stop_within: float = 15.0
     """Seconds that a stop waits for work under way."""
 
 
