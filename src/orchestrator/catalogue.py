@@ -48,12 +48,17 @@ def read_folder(folder: Path, suffix: str) -> dict[str, str]:
             raise ConfigurationError(f"{path}: name files with a-z, 0-9 and - only, at most 64 characters")
         if path.is_symlink() and root not in path.resolve().parents:
             raise ConfigurationError(f"{path} leads out of its folder")
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigurationError(f"{path} is larger than {_MAX_BYTES // 1024} KiB")
+        if not path.is_file():
+            # A folder, a link to nothing; a pipe would be waited for without end.
+            raise ConfigurationError(f"{path} is not a file")
         try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise ConfigurationError(f"{path} is larger than {_MAX_BYTES // 1024} KiB")
             texts[name] = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8") from None
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from None
     return texts
 
 

@@ -7,7 +7,6 @@ an error that names the nearest one.
 
 import difflib
 import ipaddress
-import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +20,10 @@ from orchestrator.core.errors import ConfigurationError
 _PREFIX: Final = "ORCHESTRATOR_"
 _PREFIX_OF_OURS: Final = re.compile(r"https?://[^/?#@\s]+/\S*")
 _HOST: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
+_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
+_BASE: Final = re.compile(r"https?://[^\x00-\x20<>\"{}|\\^`?#@]+")
+_MANY: Final = 16 * 1024 * 1024
+_A_DAY: Final = 86_400
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -306,6 +309,12 @@ def _check(settings: Settings) -> None:
     """Refuse what is well-formed and still wrong."""
     if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
         raise ConfigurationError("server.public_url must begin with https:// or http://")
+    if settings.public_url and not _BASE.fullmatch(settings.public_url):
+        raise ConfigurationError(
+            "server.public_url must be a URL without user, query and fragment: https://repository.example.org"
+        )
+    if settings.identity_id and not _IRI.fullmatch(settings.identity_id):
+        raise ConfigurationError(f"identity.id: {settings.identity_id} is not an absolute IRI")
     if settings.inbox_read == "token" and not settings.inbox_read_token:
         raise ConfigurationError(
             "inbox.read is token: set inbox.read_token (or ORCHESTRATOR_INBOX_READ_TOKEN_FILE)"
@@ -321,17 +330,28 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(f"egress.allow_private: {place} is neither a network nor a host name")
     if not 0 <= settings.port < 65_536:  # noqa: PLR2004
         raise ConfigurationError("server.port must be between 0 and 65535")
-    for key, value in (("screening.workers", settings.workers), ("log.page_size", settings.page_size)):
-        if value < 1:
-            raise ConfigurationError(f"{key} must be at least 1")
+    _check_numbers(settings)
+
+
+def _check_numbers(settings: Settings) -> None:
+    for key, value, most in (
+        ("screening.workers", settings.workers, 256),
+        ("screening.waiting", settings.waiting, _MANY),
+        ("log.page_size", settings.page_size, 10_000),
+        ("inbox.listing", settings.listing_size, 10_000),
+        ("inbox.body", settings.inbox_body, _MANY),
+    ):
+        if not 1 <= value <= most:
+            raise ConfigurationError(f"{key} must be between 1 and {most}")
     for key, seconds in (
         ("schedule.interval", settings.interval),
         ("schedule.processing_lease", settings.processing_lease),
         ("schedule.delivery_lease", settings.delivery_lease),
         ("screening.budget", settings.budget),
+        ("inbox.body_timeout", settings.inbox_body_timeout),
     ):
-        if not 0 < seconds < math.inf:
-            raise ConfigurationError(f"{key} must be a number of seconds, more than 0")
+        if not 0 < seconds <= _A_DAY:
+            raise ConfigurationError(f"{key} must be a number of seconds, more than 0 and at most {_A_DAY}")
 
 
 def _is_network(text: str) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from orchestrator import __main__, bootstrap
-from orchestrator.config import Settings
 from orchestrator.ldn import Peers
 from orchestrator.storage import Store
 
@@ -49,15 +48,15 @@ def main(place: str, number: int, arguments: list[str]) -> None:
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    open_store = bootstrap.open_store
+    class EndingStore(Store):
+        """The database, with an end."""
 
-    async def opened(settings: Settings, **named: Any) -> Store:
-        store = await open_store(settings, **named)
-        for name in ("ledger", "outbox"):
-            _wrap(name, getattr(store, name), place, reached)
-        if place in STATEMENTS:
-            _listen(store.engine, STATEMENTS[place], reached)
-        return store
+        def __init__(self, engine: sa.Engine, **named: Any) -> None:
+            super().__init__(engine, **named)
+            for name in ("ledger", "outbox"):
+                _wrap(name, getattr(self, name), place, reached)
+            if place in STATEMENTS:
+                _listen(engine, STATEMENTS[place], reached)
 
     class EndingPeers(Peers):
         """The way out, with an end."""
@@ -66,7 +65,10 @@ def main(place: str, number: int, arguments: list[str]) -> None:
             super().__init__(*given)
             _wrap("peers", self, place, reached)
 
-    vars(bootstrap).update(open_store=opened, Peers=EndingPeers)
+    ours = {"Store": EndingStore, "Peers": EndingPeers}
+    if not all(issubclass(kind, vars(bootstrap)[name]) for name, kind in ours.items()):
+        sys.exit("bootstrap makes something else")
+    vars(bootstrap).update(ours)
     sys.argv = ["orchestrator", *arguments]
     __main__.main()
 

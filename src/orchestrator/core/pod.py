@@ -1,6 +1,11 @@
 """Who we are, and what is ours."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+# https://pod.example/public/../private begins with https://pod.example/public/, and lies elsewhere.
+_CLIMBS: Final = re.compile(r"(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#]|%2f|%5c|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,4 +28,6 @@ class Pod:
 
     def owns(self, iri: str | None) -> bool:
         """Whether an IRI lies under one of our prefixes."""
-        return iri is not None and bool(self.artefacts) and iri.startswith(self.artefacts)
+        if iri is None or not self.artefacts:
+            return False
+        return iri.startswith(self.artefacts) and not _CLIMBS.search(iri)

@@ -68,9 +68,7 @@ class ShapeSet:
         refuse_unsafe(self._graph, "shapes")
         self.rules = {rule.iri: rule for rule in self._read_rules()}
         self._patterns = self._read_patterns()
-        self._aimed: dict[str | None, Graph] = {None: self._aim("notification")}
-        for slug in self.patterns:
-            self._aimed[slug] = self._aim("notification", slug)
+        self._aimed: dict[str | None, Graph] = {}
         self._tolerated = {str(rule) for rule in self._graph.objects(None, _WARNS)}
         unknown = self._tolerated - set(self.rules)
         if unknown:
@@ -93,7 +91,7 @@ class ShapeSet:
         At most `MAX_REPORTED`, violations first: to find the place of each in the document takes time.
         """
         tolerated = self._tolerated if profile == "lenient" else set[str]()
-        results = run(data, self._aimed[pattern], root)
+        results = run(data, self._aimed_at(pattern), root)
 
         def rank(node: RdfNode) -> tuple[bool, str, str, str]:
             parts = (SH.sourceShape, SH.focusNode, SH.value)
@@ -107,13 +105,15 @@ class ShapeSet:
         unique = {(f.rule, f.pointer, f.term, repr(f.value)): f for f in findings}
         return sorted(unique.values(), key=lambda f: (f.severity != "Violation", f.pointer, f.rule))
 
-    def _aim(self, *slugs: str) -> Graph:
-        """Return the shapes with every named node shape of these files aimed at the root."""
-        files = tuple(f"{v.SHAPES}{slug}#" for slug in slugs)
-        shapes = [
-            shape for shape in self._graph.subjects(RDF.type, SH.NodeShape) if str(shape).startswith(files)
-        ]
-        return focused(self._graph, shapes)
+    def _aimed_at(self, pattern: str | None) -> Graph:
+        """Return the shapes with every named node shape for this pattern aimed at the root."""
+        if pattern not in self._aimed:
+            # Made when first wanted: all of them together take longer than everything else at the start.
+            slugs = ("notification", pattern) if pattern is not None else ("notification",)
+            files = tuple(f"{v.SHAPES}{slug}#" for slug in slugs)
+            named = self._graph.subjects(RDF.type, SH.NodeShape)
+            self._aimed[pattern] = focused(self._graph, [it for it in named if str(it).startswith(files)])
+        return self._aimed[pattern]
 
     def _finding(self, report: Graph, result: RdfNode, locator: Locator, tolerated: set[str]) -> Finding:
         source = report.value(result, SH.sourceShape)

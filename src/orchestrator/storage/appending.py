@@ -8,6 +8,7 @@ from sqlalchemy import bindparam
 
 from orchestrator.core import event as events
 from orchestrator.core.delivery import DeliveryState, delivery_id
+from orchestrator.core.errors import StorageError
 from orchestrator.core.event import Draft, LifecycleEvent
 from orchestrator.ports import Plan
 from orchestrator.storage import rows, schema
@@ -18,7 +19,9 @@ _head = schema.log_head.c
 _event = schema.event.c
 
 # Locked before anything is looked up: of two who append the same activity, the second sees the first's.
-_HEAD: Final = sa.select(_head.sequence, _head.created).where(_head.log == LOG).with_for_update()
+_HEAD: Final = (
+    sa.select(_head.sequence, _head.created, _head.public_url).where(_head.log == LOG).with_for_update()
+)
 # Asked for each sender: with the activities alone SQLite would walk through the whole index of identities.
 _KNOWN: Final = sa.select(_event.activity).where(
     _event.log == LOG,
@@ -57,7 +60,12 @@ class Appending:
         for draft in drafts:
             asked.setdefault(draft.sender, set()).add(draft.activity)
         if asked:
-            self._sequence, self._created = transaction.connection.execute(_HEAD).one()
+            self._sequence, self._created, base = transaction.connection.execute(_HEAD).one()
+            if base != public_url:
+                # A second process was started on this file, under another URL, before the first event.
+                raise StorageError(
+                    f"The events of this log are named {base}/log/e/…, not {public_url}/log/e/…."
+                )
         for sender, activities in asked.items():
             values = {"sender": sender, "activities": list(activities)}
             found = transaction.connection.execute(_KNOWN, values).scalars()
