@@ -45,6 +45,8 @@ class ScreenerSettings:
     """Seconds for one document; then its worker is killed."""
     waiting: int = 256
     """Documents that may wait; more are refused as overload."""
+    patience: float = 10.0
+    """Seconds that a document waits for a worker; then its sender is told to come back."""
     memory: int = 512 * 1024 * 1024
     """Bytes of data that a worker may hold."""
 
@@ -70,6 +72,7 @@ class ScreeningPool:
         self._pool = self._new_pool()
         self._closing = False
         self._under_way = 0
+        self._room = asyncio.Semaphore(settings.workers)
 
     async def start(self) -> None:
         """Start every worker, and see that they can work."""
@@ -106,6 +109,11 @@ class ScreeningPool:
             raise Overloaded
         self._under_way += 1
         try:
+            await self._turn()
+        except BaseException:
+            self._under_way -= 1
+            raise
+        try:
             for _ in range(_TRIES):
                 try:
                     return cast("_T", await self._schedule(function, arguments, timeout))
@@ -120,7 +128,16 @@ class ScreeningPool:
             message = "Screening took more memory than it may. Send a simpler document."
             raise TooCostly(message=message) from None
         finally:
+            self._room.release()
             self._under_way -= 1
+
+    async def _turn(self) -> None:
+        """Wait for a worker, but not for ever: a flood of costly documents would make everyone time out."""
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Overloaded from None
 
     def _schedule(
         self, function: Callable[..., _T], arguments: tuple[object, ...], timeout: float

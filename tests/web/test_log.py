@@ -28,7 +28,7 @@ async def test_the_root_says_what_the_log_is_and_where_it_begins_and_ends(build:
         assert (root["first"], root["last"]) == (f"{BASE}/log?page=1", f"{BASE}/log?page=2")
         assert root["inbox"] == f"{BASE}/inbox/"
         assert {str(answer.links[rel]["url"]) for rel in ("first", "last")} == {root["first"], root["last"]}
-        assert answer.headers["Link-Template"] == f'"{BASE}/artefacts{{?url}}"; rel="eventlog"'
+        assert answer.headers["Link-Template"] == f'"{BASE}/artefacts/log{{?url}}"; rel="eventlog"'
         assert f'<{BASE}/log>; rel="http://www.w3.org/ns/solid/daen#eventLog"' in answer.headers["Link"]
         assert f'<{BASE}/log>; rel="eventlog_catalog"' in answer.headers["Link"]
         told = expand(root, bundled_contexts())[0]

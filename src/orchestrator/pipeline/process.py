@@ -1,5 +1,6 @@
 """Stage 2 of a notification's way: claimed → decided → its outcome recorded, in one transaction."""
 
+import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ _KEPT: Final = 300_000
 """Milliseconds for which the answer about an artefact's existence is believed."""
 _UNKNOWN_KEPT: Final = 30_000
 """The same when there was no answer."""
+_PATIENCE: Final = 3.0
+"""Seconds for the answer: the next notifications wait for it too."""
 _MOST_KEPT: Final = 10_000
 
 
@@ -154,8 +157,9 @@ class Processing:
         if 0 <= now - at < kept:
             return gone
         try:
-            gone, kept = await self.peers.status(artefact) in _GONE, _KEPT
-        except PeerError:
+            async with asyncio.timeout(_PATIENCE):
+                gone, kept = await self.peers.status(artefact) in _GONE, _KEPT
+        except (PeerError, TimeoutError):
             # Not knowing is no reason to lose an event, nor to wait for each of the next ones.
             gone, kept = False, _UNKNOWN_KEPT
         if len(self._existing) >= _MOST_KEPT:
