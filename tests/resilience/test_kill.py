@@ -106,8 +106,10 @@ async def test_killed_between_any_two_stages_nothing_is_lost_and_nothing_happens
 
         await service.start()
         await check(service, sent, acknowledged, hub)
-        # An attempt is repeated only when it is not known that it succeeded.
-        assert len(hub.posts) - len(sent) == len(TOLD_BUT_NOT_WRITTEN & set(places))
+        # An attempt is repeated when it is not known that it succeeded: surely in these places, and at most
+        # once for each life, whose last delivery may be under way when it ends somewhere else.
+        repeated = len(hub.posts) - len(sent)
+        assert len(TOLD_BUT_NOT_WRITTEN & set(places)) <= repeated <= len(places)
 
 
 async def one_more(service: Service, sent: list[Notification], acknowledged: dict[str, str]) -> None:
