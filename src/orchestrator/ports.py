@@ -161,6 +161,7 @@ class Delivery:
     state: DeliveryState
     reason: str | None
     attempts: int
+    """Attempts that have ended; one that a crash of ours cut short is none."""
     next_at: int | None
     inbox: str | None
     """URL of the hub's inbox, once discovered."""

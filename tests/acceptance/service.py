@@ -23,7 +23,7 @@ from orchestrator.storage import Store
 
 _T = TypeVar("_T")
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds in which something must have happened."""
 JSON_LD = "application/ld+json"
 QUICK: Mapping[str, object] = {

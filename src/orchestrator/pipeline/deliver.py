@@ -54,7 +54,7 @@ class Delivering:
             "delivery_attempted id=%s state=%s attempt=%d status=%s reason=%s",
             delivery.id,
             decided.state,
-            delivery.attempts,
+            delivery.attempts + 1,
             attempt.status if attempt else None,
             decided.reason,
         )
@@ -80,7 +80,7 @@ class Delivering:
             attempt = Attempt(status=None, detail=f"failed: {type(error).__name__}")
         decided = verdict(
             attempt,
-            attempts=delivery.attempts,
+            attempts=delivery.attempts + 1,
             now=self.clock.now(),
             chance=random.random(),  # noqa: S311  (spreads retries; nothing secret)
         )

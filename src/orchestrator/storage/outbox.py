@@ -35,7 +35,6 @@ _TAKE: Final = (
         owner=bindparam("holder"),
         lease_until=bindparam("until"),
         fence=_d.fence + 1,
-        attempts=_d.attempts + 1,
     )
 )
 _HELD: Final = (
@@ -53,6 +52,8 @@ _SETTLE: Final = (
     .where(_d.id == bindparam("key"))
     .values(
         state=bindparam("state"),
+        # An attempt counts when it has ended: a crash of ours uses none up, and makes no hub wait.
+        attempts=_d.attempts + 1,
         reason=bindparam("reason"),
         next_at=bindparam("next_at"),
         status=bindparam("status"),

@@ -180,7 +180,7 @@ def delivery(row: AnyRow) -> Delivery:
 def claimed_delivery(row: AnyRow, *, owner: str, until: int) -> Delivery:
     """Return a delivery from all its columns, read just before `owner` took it."""
     lease = Lease(key=row.id, owner=owner, fence=row.fence + 1, until=until)
-    return dataclasses.replace(delivery(row), attempts=row.attempts + 1, lease=lease)
+    return dataclasses.replace(delivery(row), lease=lease)
 
 
 def _notification(text: str) -> Notification:
