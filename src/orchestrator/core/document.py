@@ -5,13 +5,28 @@ learns all that is to mend at once.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import UnacceptableDocument
 from orchestrator.core.finding import Finding
-from orchestrator.core.jsonld import FORBIDDEN_SCHEMES, Contexts, Expanded, NotJsonLd, expand, is_absolute
+from orchestrator.core.jsonld import (
+    FORBIDDEN_SCHEMES,
+    LONGEST,
+    ActiveContext,
+    Contexts,
+    Expanded,
+    NotJsonLd,
+    NotPlain,
+    Properties,
+    Reading,
+    Triples,
+    expand,
+    is_absolute,
+    to_quads,
+)
 from orchestrator.core.pointers import Terms
 from orchestrator.core.strict_json import MAX_REPORTED, Json, Limits, pointer
 
@@ -26,8 +41,65 @@ _CONTAINERS: Final = (None, "@set", "@list", "@language")
 _HARMLESS: Final = ("@language", "@direction", "@version")
 
 
-def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
-    """Return the expanded document, or raise `UnacceptableDocument` with every finding."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A document that passed."""
+
+    root: dict[str, Any]
+    """The activity, expanded."""
+    properties: Properties
+    """Its triples."""
+    places: Mapping[int, str] | None
+    """The RDF node of each JSON object, by the object's `id()`; None when pyld has read the document."""
+
+
+def examine_plain(document: Json, contexts: Contexts, limits: Limits) -> Examined:
+    """Return a document that plainly passes; raises `NotPlain` when it takes `examine` to tell."""
+    if not isinstance(document, dict) or limits.identifier < LONGEST:
+        raise NotPlain
+    named = _plain_names(document, contexts)
+    reading = Reading(document, ActiveContext.of(document["@context"], contexts))
+    root = reading.root
+    types = root.get("@type", ())
+    if not (_is_id(root.get("@id")) and any(name in v.ACTIVITY_TYPES for name in types)):
+        raise NotPlain
+    if v.NOTIFY_CONTEXT not in named and any(name.startswith(v.NOTIFY) for name in types):
+        raise NotPlain
+    triples = Triples(root)
+    places: dict[int, str] = {}
+    for element, node in reading.elements:
+        identifier = node.get("@id")
+        if identifier is None:
+            identifier = triples.labels[id(node)]
+        elif identifier == root["@id"] and node is not root and len(node) > 1:
+            raise NotPlain
+        places[id(element)] = identifier
+    return Examined(root=root, properties=triples.properties, places=places)
+
+
+def _plain_names(document: Mapping[str, Json], contexts: Contexts) -> list[str]:
+    """Return the contexts that a document names, in an order that needs no finding."""
+    urls = _urls(document.get("@context"))
+    named = [contexts.aliases.get(url, url) for url in urls]
+    notified = named.count(v.NOTIFY_CONTEXT)
+    if v.AS_CONTEXT not in named or notified > 1:
+        raise NotPlain
+    if notified and named.index(v.NOTIFY_CONTEXT) < named.index(v.AS_CONTEXT):
+        raise NotPlain
+    return named
+
+
+def examine(document: Json, contexts: Contexts, limits: Limits) -> Examined:
+    """Return what pyld reads in a document; raises `UnacceptableDocument` with every finding."""
+    root = _examine(document, contexts, limits)
+    try:
+        dataset = to_quads([root], contexts)
+    except NotJsonLd as error:
+        raise UnacceptableDocument([_finding("json-ld", error.message, "")]) from None
+    return Examined(root=root, properties=properties_of(dataset["@default"]), places=None)
+
+
+def _examine(document: Json, contexts: Contexts, limits: Limits) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UnacceptableDocument(
             [
@@ -52,7 +124,7 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Expanded:
     findings = list(_first(_check_expanded(document, expanded, contexts, limits)))
     if findings:
         raise UnacceptableDocument(findings)
-    return expanded
+    return expanded[0]
 
 
 def _first(findings: Iterator[Finding]) -> Iterator[Finding]:

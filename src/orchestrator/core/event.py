@@ -6,19 +6,16 @@ the log's tree for ever (RFC 6962, section 2.1).
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.notification import Notification
 from orchestrator.core.strict_json import Json, canonical
 
 SALT_BYTES: Final = 16
-_PUBLISHED: Final = (v.AS, v.NOTIFY, v.IETF, v.SCHEMA, v.LDP)
-_PERSONAL: Final = frozenset({v.SCHEMA + "email", v.FOAF + "mbox", v.VCARD + "hasEmail", v.VCARD + "email"})
 _MAX_LEAD: Final = 250
 _PREFIXES: Final = {"coar-notify": v.NOTIFY, "ietf": v.IETF, "sorg": v.SCHEMA, "ldp": v.LDP}
 
@@ -197,63 +194,6 @@ def member(envelope: bytes, payload: bytes | None, salt: str | None) -> bytes:
     if payload is None or salt is None:
         return envelope
     return b'{"@graph":[%s],"salt":"%s",%s' % (payload, salt.encode(), envelope[1:])
-
-
-def project(root: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the published part of an expanded activity: known vocabularies, and no e-mail addresses."""
-    return _relabel(_project_node(root) or {"@id": root["@id"]})
-
-
-def _relabel(root: dict[str, Any]) -> dict[str, Any]:
-    """Give blank nodes labels that no other event has: on one page they would be one node (RDF 1.1, 3.4)."""
-    labels = Counter(node["@id"] for node in _nodes(root) if node.get("@id", "").startswith("_:"))
-    mark = hashlib.sha256(canonical(root)).hexdigest()[:16]
-    names = {label: f"_:{mark}-{number}" for number, label in enumerate(labels)}
-    for node in list(_nodes(root)):
-        label = node.get("@id", "")
-        if labels[label] == 1 and len(node) > 1:
-            del node["@id"]  # nothing else speaks of it
-        elif label in names:
-            node["@id"] = names[label]
-    return root
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    if isinstance(value, list):
-        for item in value:
-            yield from _nodes(item)
-    elif isinstance(value, dict) and "@value" not in value:
-        yield value
-        for item in list(value.values()):
-            yield from _nodes(item)
-
-
-def _project_node(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    identifier = node.get("@id")
-    if isinstance(identifier, str) and identifier.lower().startswith("mailto:"):
-        return None
-    kept: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "@id":
-            kept[key] = value
-        elif key == "@type":
-            kept[key] = [name for name in value if name.startswith(_PUBLISHED)]
-        elif key.startswith(_PUBLISHED) and key not in _PERSONAL:
-            values = [item for item in map(_project_value, value) if item is not None]
-            if values:
-                kept[key] = values
-    return {key: value for key, value in kept.items() if value != []} or None
-
-
-def _project_value(value: Any) -> Any:  # noqa: ANN401  (JSON of any form)
-    if not isinstance(value, dict):
-        return value
-    if "@list" in value:
-        return {"@list": [item for item in map(_project_value, value["@list"]) if item is not None]}
-    if "@value" in value:
-        text = value["@value"]
-        return None if isinstance(text, str) and text.lower().startswith("mailto:") else value
-    return _project_node(value)
 
 
 def artefact_of(notification: Notification, thread: str | None, prefixes: Sequence[str]) -> str | None:

@@ -2,15 +2,16 @@
 
 The standard parser takes duplicate keys, NaN, 1e400, NUL and lone surrogates. Here each of them is a
 finding with its place: the parser leaves a mark in the tree, and one walk reports all marks and all
-limits together.
+limits together. What is plainly sound, as nearly everything is, is read without marks and that walk.
 """
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import rfc8785
 
@@ -26,6 +27,9 @@ MAX_REPORTED: Final = 50
 _SAFE_INTEGER: Final = 2**53 - 1
 _INTEGER_CHARACTERS: Final = 17
 _FLOAT_CHARACTERS: Final = 32
+_INDEX_CHARACTERS: Final = 4
+# NUL, and whatever may be half of a surrogate pair.
+_BAD_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,10 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
     if len(body) > limits.body:
         message = f"Send at most {limits.body} bytes; this body has {len(body)}."
         raise TooLarge([_finding("size", message, "")])
+    try:
+        return _parse_plain(body, limits)
+    except _NotPlain:
+        pass
     value = _decode(body)
     findings: list[Finding] = []
     for found in _walk(value, limits, escapes=b"\\u" in body):
@@ -94,6 +102,74 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
     if findings:
         raise UnreadableBytes(findings)
     return value
+
+
+class _NotPlain(Exception):  # noqa: N818  (no error: the walk with marks says what is wrong, if anything)
+    """It takes a closer look to tell whether this is sound."""
+
+
+def _parse_plain(body: bytes, limits: Limits) -> Json:
+    """Read what is plainly within every limit; raises `_NotPlain`."""
+    if body.startswith(b"\xef\xbb\xbf") or _BAD_ESCAPE.search(body):
+        raise _NotPlain
+    try:
+        value: Json = _PLAIN.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _NotPlain from None
+    opened, commas = body.count(b"{") + body.count(b"["), body.count(b",")
+    # Every bound counts too much, strings' own brackets and commas for example, and so decides quickly.
+    if not (
+        opened <= limits.depth
+        and opened + commas < limits.nodes
+        and commas < limits.array
+        and len(body) <= min(limits.string, limits.path)
+    ):
+        _fit(value, limits)
+    return value
+
+
+def _fit(root: Json, limits: Limits) -> None:
+    """Raise `_NotPlain` unless `root` is within the limits of structure."""
+    left = limits.nodes
+    stack: list[tuple[Json, int, int]] = [(root, 0, 1)]
+    while stack:
+        value, length, depth = stack.pop()
+        left -= 1
+        if isinstance(value, str):
+            if len(value) > limits.string:
+                raise _NotPlain
+        elif isinstance(value, dict):
+            for name, child in value.items():
+                # A slash or a tilde takes two characters of a pointer.
+                path = length + 1 + 2 * len(name)
+                if path > limits.path or len(name) > limits.string:
+                    raise _NotPlain
+                stack.append((child, path, depth + 1))
+        elif isinstance(value, list):
+            if len(value) > limits.array:
+                raise _NotPlain
+            stack += [(child, length + _INDEX_CHARACTERS, depth + 1) for child in value]
+        else:
+            continue
+        if left < len(stack) or (depth > limits.depth and not isinstance(value, str)):
+            raise _NotPlain
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _NotPlain
+    return members
+
+
+def _sound(found: float | _BadNumber) -> Any:  # noqa: ANN401  (a number)
+    if isinstance(found, _BadNumber):
+        raise _NotPlain
+    return found
+
+
+def _no_number(_text: str) -> Any:  # noqa: ANN401  (json's type)
+    raise _NotPlain
 
 
 def canonical(value: Json) -> bytes:
@@ -209,3 +285,12 @@ def _text(text: str, place: str, limits: Limits, *, escapes: bool) -> Iterator[F
     if escapes and ("\0" in text or any("\ud800" <= char <= "\udfff" for char in text)):
         message = "Leave out NUL and unpaired surrogates (RFC 7493 section 2.1)."
         yield _finding("character", message, place)
+
+
+# Made once: the standard library's `loads` makes one for each call that has hooks.
+_PLAIN: Final = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_no_number,
+    parse_float=lambda text: _sound(_float(text)),
+    parse_int=lambda text: _sound(_int(text)),
+)

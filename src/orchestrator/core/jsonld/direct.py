@@ -1,0 +1,237 @@
+"""One walk from JSON to the expanded document, and one to triples: the path of plain documents.
+
+What it takes it reads as pyld does, to the same expanded document and the same quads; whatever it is not
+sure of (`NotPlain`) is pyld's. Plain is: one context at the root; terms with a datatype, a language, or the
+containers @set, @list and @language; node and value objects without other keywords; no blank node by name.
+"""
+
+from typing import Any, Final
+
+from orchestrator.core import vocabulary as v
+from orchestrator.core.jsonld.compiled import ActiveContext, Kind, Member, NotPlain
+from orchestrator.core.jsonld.contexts import NotJsonLd
+from orchestrator.core.jsonld.standard import check_language, native
+from orchestrator.core.strict_json import Json
+
+Term = str | tuple[str, str, str]
+"""An IRI; a blank node, which begins with `_:`; or a literal: its text, datatype and language (or `""`)."""
+Properties = dict[str, dict[str, list[Term]]]
+"""Subject → predicate → distinct values."""
+Node = dict[str, Any]
+
+_TYPE: Final = v.RDF + "type"
+_FIRST: Final = v.RDF + "first"
+_REST: Final = v.RDF + "rest"
+_NIL: Final = v.RDF + "nil"
+_LANG_STRING: Final = v.RDF + "langString"
+_STRING: Final = v.XSD + "string"
+_DOUBLE: Final = v.XSD + "double"
+_VALUE_OBJECT: Final = frozenset({"@value", "@type", "@language"})
+_TEXT: Final = Kind.TEXT
+_REFERENCE: Final = Kind.REFERENCE
+
+
+class Reading:
+    """A plain document, read."""
+
+    __slots__ = ("_context", "_members", "elements", "root")
+
+    def __init__(self, document: dict[str, Json], context: ActiveContext) -> None:
+        """Read `document`, whose `@context` is that of `context`. Raises `NotPlain`."""
+        self._context = context
+        self._members = context.members
+        self.elements: list[tuple[dict[str, Json], Node]] = []
+        """Each JSON object that is a node, and the expanded node that was read from it."""
+        try:
+            self.root = self._node({name: document[name] for name in document if name != "@context"})
+        except NotJsonLd:
+            raise NotPlain from None  # pyld says what is wrong
+        self.elements[-1] = (document, self.root)
+
+    def _node(self, element: dict[str, Json]) -> Node:
+        node: Node = {}
+        members = self._members
+        has_id = False
+        for name in sorted(element):
+            member = members[name]
+            value = element[name]
+            kind = member.kind
+            if kind is _TEXT or kind is _REFERENCE:
+                if value is None:
+                    continue
+                if type(value) is list:
+                    items = self._items(member, value)
+                else:
+                    item = self._item(member, value)
+                    if item is None:
+                        continue
+                    items = [item]
+                iri = member.iri
+                if iri in node:
+                    node[iri] += items
+                else:
+                    node[iri] = items
+            elif kind is Kind.ID:
+                if has_id or type(value) is not str:
+                    raise NotPlain
+                has_id = True
+                identifier = self._context.identifier(value)
+                if identifier is not None:
+                    node["@id"] = identifier
+            elif kind is Kind.TYPE:
+                self._types(node, value)
+            elif kind is Kind.LIST:
+                items = self._items(member, value if type(value) is list else [value])
+                if items or type(value) is list:
+                    node.setdefault(member.iri, []).append({"@list": items})
+            elif kind is Kind.LANGUAGES:
+                self._languages(node, member, value)
+        self.elements.append((element, node))
+        return node
+
+    def _types(self, node: Node, value: Json) -> None:
+        names = value if type(value) is list else [value]
+        if "@type" in node:
+            raise NotPlain
+        types = self._context.types
+        found = []
+        for name in names:
+            if type(name) is not str:
+                raise NotPlain
+            iri = types[name]
+            if iri is not None:
+                found.append(iri)
+        if names:
+            node["@type"] = found
+
+    def _items(self, member: Member, values: list[Json]) -> list[Node]:
+        found = []
+        for value in values:
+            if value is None:
+                continue
+            if type(value) is list:
+                raise NotPlain
+            item = self._item(member, value)
+            if item is not None:
+                found.append(item)
+        return found
+
+    def _item(self, member: Member, value: Json) -> Node | None:
+        kind = type(value)
+        if kind is str:
+            if member.refers:
+                identifier = self._context.identifier(value)  # type: ignore[arg-type]
+                return {} if identifier is None else {"@id": identifier}
+            literal = member.literal
+            return {"@value": value} if literal is None else {"@value": value, **literal}
+        if kind is dict:
+            if "@value" in value:  # type: ignore[operator]
+                return self._value(value)  # type: ignore[arg-type]
+            return self._node(value)  # type: ignore[arg-type]
+        if kind is list:
+            raise NotPlain
+        return {"@value": value, **member.literal} if member.is_typed and member.literal else {"@value": value}
+
+    def _value(self, element: dict[str, Json]) -> Node | None:
+        if not element.keys() <= _VALUE_OBJECT:
+            raise NotPlain
+        value = element["@value"]
+        if "@type" in element:
+            datatype = element["@type"]
+            if "@language" in element or type(datatype) is not str:
+                raise NotPlain
+            found: Node = {"@value": value, "@type": self._context.datatype(datatype)}
+            if found["@type"] == _DOUBLE:
+                raise NotPlain
+        elif element.get("@language") is not None:
+            language = element["@language"]
+            if type(language) is not str or type(value) is not str:
+                raise NotPlain
+            found = {"@value": value, "@language": check_language(language.lower())}
+        else:
+            found = {"@value": value}
+        if isinstance(value, dict | list):
+            raise NotPlain
+        return None if value is None else found
+
+    def _languages(self, node: Node, member: Member, value: Json) -> None:
+        if not isinstance(value, dict):
+            raise NotPlain
+        found = node.setdefault(member.iri, [])
+        for language in sorted(value):
+            texts = value[language]
+            if language.startswith("@"):
+                raise NotPlain
+            for text in texts if isinstance(texts, list) else [texts]:
+                if text is None:
+                    continue
+                if type(text) is not str or self._context.iri(language) == "@none":
+                    raise NotPlain
+                found.append({"@value": text, "@language": check_language(language.lower())})
+
+
+class Triples:
+    """The RDF of an expanded node (JSON-LD 1.1 API, section 8), whose blank nodes stand where they are named."""
+
+    __slots__ = ("labels", "properties")
+
+    def __init__(self, root: Node) -> None:
+        """Make the triples of `root`."""
+        self.properties: Properties = {}
+        self.labels: dict[int, str] = {}
+        """The labels of blank nodes, by the `id()` of the expanded node."""
+        self._subject(root)
+
+    def _subject(self, node: Node) -> str:
+        subject = node.get("@id")
+        if subject is None:
+            subject = self.labels[id(node)] = f"_:{len(self.labels)}"
+        for predicate, values in node.items():
+            first = predicate[0]
+            if first == "@":
+                if predicate == "@type" and values:
+                    self._add(subject, _TYPE, values)
+            elif first == "_":
+                self._below(values)
+            elif values:
+                self._add(subject, predicate, [self._term(value) for value in values])
+        return subject
+
+    def _add(self, subject: str, predicate: str, terms: list[Term]) -> None:
+        described = self.properties.get(subject)
+        if described is None:
+            described = self.properties[subject] = {}
+        present = described.get(predicate)
+        if present is None:
+            described[predicate] = terms if len(terms) == 1 else list(dict.fromkeys(terms))
+        else:
+            described[predicate] = list(dict.fromkeys([*present, *terms]))
+
+    def _below(self, values: list[Node]) -> None:
+        """Describe what stands under a blank predicate, which RDF 1.1 has not."""
+        for value in values:
+            if "@list" in value:
+                self._below(value["@list"])
+            elif "@value" not in value:
+                self._subject(value)
+
+    def _term(self, value: Node) -> Term:
+        text = value.get("@value", _NIL)
+        if text is _NIL:
+            return self._list(value["@list"]) if "@list" in value else self._subject(value)
+        if type(text) is not str:
+            found, datatype = native(value)
+            return (found, datatype, "")
+        language = value.get("@language")
+        if language is not None:
+            return (text, _LANG_STRING, language)
+        datatype = value.get("@type", _STRING)
+        return (text, datatype, "")
+
+    def _list(self, values: list[Node]) -> str:
+        head = _NIL
+        for value in reversed(values):
+            cell = self.labels[-1 - len(self.labels)] = f"_:{len(self.labels)}"
+            self.properties[cell] = {_FIRST: [self._term(value)], _REST: [head]}
+            head = cell
+        return head
