@@ -15,7 +15,7 @@ from orchestrator.catalogue import Catalogue, PolicyFolder
 from orchestrator.config import Settings, refuse_exposure
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.pod import Identity, Pod
-from orchestrator.core.shacl import Profile
+from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
 from orchestrator.ldn import EgressSettings, Peers
 from orchestrator.pipeline.deliver import Delivering

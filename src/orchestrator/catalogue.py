@@ -16,7 +16,7 @@ from orchestrator.contexts import bundled_contexts
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.policy import PolicySet
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 
 _log = logging.getLogger(__name__)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

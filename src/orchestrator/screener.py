@@ -24,7 +24,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Screening, screen
-from orchestrator.core.shacl import Profile, ShapeSet
+from orchestrator.core.shapes.shape_set import Profile, ShapeSet
 from orchestrator.core.strict_json import Limits
 from orchestrator.core.vocabulary import PROBLEMS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.screening import screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 
 from .conftest import Serve
 from .notifications import announce, fresh, policy

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.screening import Screening, screen
-from orchestrator.core.shacl import Profile, ShapeSet
+from orchestrator.core.shapes.shape_set import Profile, ShapeSet
 
 FOLDER = packaged("specimens")
 SLUGS = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.screening import screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import pointer
 
 FOLDER = packaged("specimens")

@@ -10,7 +10,7 @@ from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import vocabulary as v
 from orchestrator.core.screening import screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
 SHAPES = ShapeSet(read_folder(packaged("shapes"), ".ttl"))

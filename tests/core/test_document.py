@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.screening import Screening, screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
 SHAPES = ShapeSet(read_folder(packaged("shapes"), ".ttl"))

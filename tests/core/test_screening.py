@@ -13,7 +13,7 @@ from orchestrator.contexts import bundled_contexts
 from orchestrator.core import event
 from orchestrator.core.policy import Facts, PolicySet, judge
 from orchestrator.core.screening import screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
 SHAPES = ShapeSet(read_folder(packaged("shapes"), ".ttl"))

@@ -19,7 +19,7 @@ from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Screening, screen
-from orchestrator.core.shacl import ShapeSet
+from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.pipeline.process import Processing
 from orchestrator.ports import Peers

@@ -64,7 +64,7 @@ def _screen(body: bytes, settings: Settings) -> Screening:
     """Screen in this process: the worker that the inbox uses would treble the time."""
     from orchestrator.catalogue import packaged, read_contexts, read_folder
     from orchestrator.core.screening import screen
-    from orchestrator.core.shacl import ShapeSet
+    from orchestrator.core.shapes.shape_set import ShapeSet
     from orchestrator.core.strict_json import Limits
 
     shapes = ShapeSet(read_folder(packaged("shapes"), ".ttl"))

@@ -28,6 +28,7 @@ __all__ = [
     "graph_of",
     "list_items",
     "new_graph",
+    "new_literal",
     "parse_turtle",
     "serialise",
 ]
@@ -100,14 +101,18 @@ def _node(term: dict[str, Any]) -> Any:  # noqa: ANN401  (rdflib's node classes 
         return URIRef(value)
     if kind == "blank node":
         return BNode(value.removeprefix("_:"))
-    if "language" in term:
-        return Literal(value, lang=term["language"])
-    datatype = term["datatype"]
+    return new_literal(value, term.get("datatype", v.XSD + "string"), term.get("language", ""))
+
+
+def new_literal(text: str, datatype: str, language: str = "") -> Literal:
+    """Return a literal in the form in which it came."""
+    if language:
+        return Literal(text, lang=language)
     # xsd:string is what a plain literal is (RDF 1.1, section 3.3); rdflib tells the two apart.
     if datatype == v.XSD + "string":
-        return Literal(value)
+        return Literal(text)
     # The text stays as it came: rdflib would write 1e999999999 out, a gigabyte, and fail at P9…9Y.
-    return Literal(value, datatype=URIRef(datatype), normalize=False)
+    return Literal(text, datatype=URIRef(datatype), normalize=False)
 
 
 def serialise(graph: Graph, media_type: str) -> bytes:

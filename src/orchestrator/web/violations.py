@@ -8,7 +8,7 @@ from typing import Any, Final
 from orchestrator.core import vocabulary as v
 from orchestrator.core.finding import Finding
 from orchestrator.core.rdf import serialise
-from orchestrator.core.shacl import report_graph
+from orchestrator.core.shapes.report import report_graph
 
 GRAPHS: Final = (v.TURTLE, v.JSON_LD)
 """Media types of a report graph."""

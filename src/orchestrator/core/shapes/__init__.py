@@ -1,0 +1,1 @@
+"""SHACL Core, compiled once to closures over an index of a document (`docs/decisions/0008`)."""
