@@ -21,7 +21,7 @@ from orchestrator.ldn import EgressSettings, Peers
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.process import Processing
 from orchestrator.scheduler import Timetable, TimetableSettings
-from orchestrator.screener import Rulebook, ScreenerSettings, ScreeningPool
+from orchestrator.screener import DirectScreener, Rulebook, ScreenerSettings, ScreeningPool
 from orchestrator.storage import Store
 from orchestrator.web import Site, make_app, serve
 
@@ -79,10 +79,11 @@ def rulebook_of(settings: Settings, catalogue: Catalogue) -> Rulebook:
     )
 
 
-def pool_of(settings: Settings, catalogue: Catalogue) -> ScreeningPool:
-    """Return the pool of screening processes; `start` makes them, `close` ends them."""
+def screener_of(settings: Settings, catalogue: Catalogue) -> DirectScreener:
+    """Return what screens; its processes start when one is needed, and `close` ends them."""
     wanted = ScreenerSettings(workers=settings.workers, budget=settings.budget, waiting=settings.waiting)
-    return ScreeningPool(rulebook_of(settings, catalogue), wanted)
+    rulebook = rulebook_of(settings, catalogue)
+    return DirectScreener(rulebook, ScreeningPool(rulebook, wanted))
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -101,7 +102,7 @@ async def running(
     bound: socket.socket | None = None,
     *,
     catalogue: Catalogue | None = None,
-    screener: ScreeningPool | None = None,
+    screener: DirectScreener | None = None,
 ) -> AsyncIterator[Running]:
     """Run the whole service: inbox, log, processing, deliveries. Leaving stops it in order.
 
@@ -120,9 +121,8 @@ async def running(
         )
         stack.push_async_callback(store.close)
         if screener is None:
-            screener = pool_of(settings, catalogue)
+            screener = await asyncio.to_thread(screener_of, settings, catalogue)
             stack.push_async_callback(screener.close)
-            await screener.start()
         clock, pod = SystemClock(), pod_of(settings)
         peers = await stack.enter_async_context(Peers(_egress(settings), catalogue.contexts, clock.now))
         timetable = Timetable(

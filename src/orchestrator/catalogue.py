@@ -16,7 +16,6 @@ from orchestrator.contexts import bundled_contexts
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.policy import PolicySet
-from orchestrator.core.shapes.shape_set import ShapeSet
 
 _log = logging.getLogger(__name__)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -97,7 +96,6 @@ class Catalogue:
     def load(cls, contexts: Mapping[str, Path]) -> "Catalogue":
         """Read everything that ships with the package, and the operator's contexts."""
         shapes = read_folder(packaged("shapes"), ".ttl")
-        ShapeSet(shapes)  # refuses to start on shapes that mean nothing
         return cls(
             contexts=read_contexts(contexts),
             shapes=shapes,

@@ -216,10 +216,9 @@ async def run_fresh(specimens: Sequence[Specimen]) -> tuple[list[Result], list[s
     logging.getLogger().addHandler(errors)
     settings = Settings(port=0, workers=2, budget=30.0, interval=0.2)
     catalogue = bootstrap.catalogue_of(settings)
-    screener = bootstrap.pool_of(settings, catalogue)
+    screener = bootstrap.screener_of(settings, catalogue)
     folder = Path(tempfile.mkdtemp(prefix="corpus-"))
     try:
-        await screener.start()
         empty = folder / "empty.sqlite"
         store = await asyncio.to_thread(Store.open, f"sqlite:///{empty}", public_url="http://127.0.0.1")
         await store.close()

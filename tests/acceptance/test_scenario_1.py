@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.screening import screen
+from orchestrator.core.screening import Rules, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 
 from .conftest import Serve
@@ -397,7 +397,7 @@ async def test_of_three_hubs_the_two_whose_policies_match_are_told_exactly_once(
             assert post.headers["Content-Type"] == (
                 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
             )
-            verdict = screen(post.body, contexts=bundled_contexts(), shapes=shapes(), profile="strict")
+            verdict = screen(post.body, Rules(contexts=bundled_contexts(), shapes=shapes(), profile="strict"))
             assert (verdict.accepted, verdict.findings) == (True, ())
         # Never to the service that caused it, and never to the hub whose policy does not match.
         assert certifier.asked == three.asked == []

@@ -7,7 +7,6 @@ published payload; it may leave anything to pyld.
 import argparse
 import json
 import random
-import sys
 from collections import Counter
 from typing import Any
 
@@ -38,28 +37,13 @@ Document = dict[str, Any]
 CONTEXTS = bundled_contexts()
 COMPACTION = Compaction(CONTEXT, Contexts({}))
 
-_NAMES = (
-    "actor object target origin context inReplyTo inbox url name summary content orderedItems items "
-    "published totalItems accuracy height duration tag mediaType href unknown Person closed subject relationship to"
-).split()
-_PREFIXED = (
-    "as:name as:actor as:object as:published ietf:cite-as ietf:item sorg:name ldp:inbox coar-notify:x xsd:x"
-    "https://schema.org/name http://schema.org/name http://coar-notify.net/specification/vocabulary/x "
-    "https://purl.org/coar/notify_vocabulary/x urn:example:p https://example.org/p"
-).split()
-_KEYWORDS = "@id @type @value @language id type nameMap contentMap unknown:x _:p".split()
-_UNUSUAL = "@list @set @graph @index @reverse @included @nest @direction @json @unknown @context".split()
-_TYPES = (
-    "Announce Offer Accept Person Service Article ReviewAction coar-notify:ReviewAction EndorsementAction "
-    "sorg:Review https://schema.org/Review unknown object xsd:date xsd:integer "
-    "http://www.w3.org/2001/XMLSchema#float"
-).split()
-_IRIS = (
-    "https://example.org/1 https://example.org/2 urn:uuid:0 urn:uuid:1 http://schema.org/x as:Public sorg:thing "
-    "ldp:inbox mailto:a@example.org relative /rooted #fragment http://a<b doi:10.1/x "
-    "https://coar-notify.net/specification/vocabulary/y"
-).split()
-_HOSTILE_IRIS = "_:b0 _:b1 log:1 prov:x data:text/html, JAVASCRIPT:alert(1) @id @type @foo X:y".split()
+_NAMES = ["actor", "object", "target", "origin", "context", "inReplyTo", "inbox", "url", "name", "summary", "content", "orderedItems", "items", "published", "totalItems", "accuracy", "height", "duration", "tag", "mediaType", "href", "unknown", "Person", "closed", "subject", "relationship", "to"]
+_PREFIXED = ["as:name", "as:actor", "as:object", "as:published", "ietf:cite-as", "ietf:item", "sorg:name", "ldp:inbox", "coar-notify:x", "xsd:x", "https://schema.org/name", "http://schema.org/name", "http://coar-notify.net/specification/vocabulary/x", "https://purl.org/coar/notify_vocabulary/x", "urn:example:p", "https://example.org/p"]
+_KEYWORDS = ["@id", "@type", "@value", "@language", "id", "type", "nameMap", "contentMap", "unknown:x", "_:p"]
+_UNUSUAL = ["@list", "@set", "@graph", "@index", "@reverse", "@included", "@nest", "@direction", "@json", "@unknown", "@context"]
+_TYPES = ["Announce", "Offer", "Accept", "Person", "Service", "Article", "ReviewAction", "coar-notify:ReviewAction", "EndorsementAction", "sorg:Review", "https://schema.org/Review", "unknown", "object", "xsd:date", "xsd:integer", "http://www.w3.org/2001/XMLSchema#float"]
+_IRIS = ["https://example.org/1", "https://example.org/2", "urn:uuid:0", "urn:uuid:1", "http://schema.org/x", "as:Public", "sorg:thing", "ldp:inbox", "mailto:a@example.org", "relative", "/rooted", "#fragment", "http://a<b", "doi:10.1/x", "https://coar-notify.net/specification/vocabulary/y"]
+_HOSTILE_IRIS = ["_:b0", "_:b1", "log:1", "prov:x", "data:text/html,", "JAVASCRIPT:alert(1)", "@id", "@type", "@foo", "X:y"]
 _HOSTILE_TYPES = ("@json", "rdf:HTML", v.RDF + "HTML", "xsd:double")
 _AS = st.sampled_from([url for url, known in v.CONTEXT_ALIASES.items() if known == v.AS_CONTEXT])
 _NOTIFY = st.sampled_from([url for url, known in v.CONTEXT_ALIASES.items() if known == v.NOTIFY_CONTEXT])
@@ -97,14 +81,17 @@ class Making:
         tagged = st.fixed_dictionaries({"@value": self.texts, "@language": self.languages})
         bare = st.fixed_dictionaries({"@value": self.scalars}, optional={"@language": st.none()})
         odd = st.fixed_dictionaries(
-            {"@value": self.scalars}, optional={"@type": self.iris, "@language": self.languages, "@index": self.texts}
+            {"@value": self.scalars},
+            optional={"@type": self.iris, "@language": self.languages, "@index": self.texts},
         )
         return st.one_of(typed, tagged, bare, *([odd] if self.is_hostile else []))
 
     def members(self, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:
         """Make members by the names that AS2 and COAR Notify give them."""
         maps = st.dictionaries(
-            self.languages, st.one_of(self.texts, st.lists(st.one_of(self.texts, st.none()), max_size=2)), max_size=3
+            self.languages,
+            st.one_of(self.texts, st.lists(st.one_of(self.texts, st.none()), max_size=2)),
+            max_size=3,
         )
         return st.fixed_dictionaries(
             {},
@@ -122,7 +109,11 @@ class Making:
 
     def _extended(self, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         members = self.members(values)
-        usual = [members, members, st.dictionaries(self.plain_names, values, max_size=4)]
+        usual: list[st.SearchStrategy[Any]] = [
+            members,
+            members,
+            st.dictionaries(self.plain_names, values, max_size=4),
+        ]
         if not self.is_hostile:
             return st.one_of(*usual)
         usual.append(st.lists(values, max_size=3))
@@ -200,7 +191,9 @@ def _compare_payload(root: Document, before: str) -> str:
 
 def shape_of(properties: Properties) -> Counter[Any]:
     """Return triples with each blank node written out where it is named: each is named once at most."""
-    named = {term for about in properties.values() for found in about.values() for term in found if is_blank(term)}
+    named = {
+        term for about in properties.values() for found in about.values() for term in found if is_blank(term)
+    }
 
     def about(subject: str) -> Any:
         described = properties.get(subject, {})
@@ -211,7 +204,9 @@ def shape_of(properties: Properties) -> Counter[Any]:
         return ("blank", about(term)) if is_blank(term) else ("term", term)
 
     return Counter(
-        (None if is_blank(subject) else subject, about(subject)) for subject in properties if subject not in named
+        (None if is_blank(subject) else subject, about(subject))
+        for subject in properties
+        if subject not in named
     )
 
 
@@ -237,7 +232,11 @@ def run(count: int, number: int) -> Counter[str]:
 
     @seed(number)
     @settings(
-        max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )
     @given(documents())
     def agree(document: Document) -> None:
@@ -248,4 +247,4 @@ def run(count: int, number: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.screening import Screening, screen
+from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
 
 FOLDER = packaged("specimens")
@@ -23,7 +23,7 @@ def load(slug: str, name: str) -> Any:
 
 
 def screened(document: object, profile: Profile = "strict") -> Screening:
-    return screen(json.dumps(document).encode(), contexts=CONTEXTS, shapes=SHAPES, profile=profile)
+    return screen(json.dumps(document).encode(), Rules(contexts=CONTEXTS, shapes=SHAPES, profile=profile))
 
 
 def broken() -> list[Any]:

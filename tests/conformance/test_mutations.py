@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.screening import screen
+from orchestrator.core.screening import Rules, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import pointer
 
@@ -44,7 +44,7 @@ def required() -> list[Any]:
 
 def places(document: dict[str, Any]) -> list[tuple[str, str | None]]:
     body = json.dumps(document).encode()
-    screening = screen(body, contexts=CONTEXTS, shapes=SHAPES, profile="lenient")
+    screening = screen(body, Rules(contexts=CONTEXTS, shapes=SHAPES, profile="lenient"))
     return [(finding.pointer, finding.term) for finding in screening.findings]
 
 

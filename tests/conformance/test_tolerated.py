@@ -9,7 +9,7 @@ import pytest
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import vocabulary as v
-from orchestrator.core.screening import screen
+from orchestrator.core.screening import Rules, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
@@ -66,7 +66,9 @@ def without_an_inbox_of_the_origin(document: dict[str, Any]) -> None:
 def test_a_tolerated_variant_is_accepted(slug: str, change: Callable[[dict[str, Any]], None]) -> None:
     document = json.loads(json.dumps(SPECIMENS[slug]))
     change(document)
-    screening = screen(json.dumps(document).encode(), contexts=CONTEXTS, shapes=SHAPES, profile="lenient")
+    screening = screen(
+        json.dumps(document).encode(), Rules(contexts=CONTEXTS, shapes=SHAPES, profile="lenient")
+    )
     refused = [finding for finding in screening.findings if finding.refuses]
     if change is without_an_inbox_of_the_origin and slug in OFFERS:
         # An Offer must say where the answer goes, whatever the profile (COAR Notify 1.0.0, Origin).

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
-from orchestrator.core.screening import Screening, screen
+from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
@@ -20,7 +20,7 @@ VALID: dict[str, Any] = json.loads((packaged("specimens") / "announce-review" / 
 
 
 def screened(document: object) -> Screening:
-    return screen(json.dumps(document).encode(), contexts=CONTEXTS, shapes=SHAPES)
+    return screen(json.dumps(document).encode(), Rules(contexts=CONTEXTS, shapes=SHAPES))
 
 
 def found(document: object) -> set[tuple[str, str]]:

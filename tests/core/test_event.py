@@ -11,6 +11,7 @@ from orchestrator.core import event
 from orchestrator.core import vocabulary as v
 from orchestrator.core.jsonld import expand, to_quads
 from orchestrator.core.notification import Notification
+from orchestrator.core.publication import project
 
 CONTEXTS = bundled_contexts()
 
@@ -105,7 +106,7 @@ def test_only_known_vocabularies_are_published_and_no_addresses() -> None:
         "sorg:email": "y@example.org",
         "object": {"id": "https://cs.example/r", "secret": "s3cret", "name": "A review"},
     }
-    published = event.project(expand(document, CONTEXTS)[0])
+    published = project(expand(document, CONTEXTS)[0])
     text = json.dumps(published)
     assert "s3cret" not in text
     assert "example.org" not in text
@@ -123,7 +124,7 @@ def test_blank_nodes_of_two_events_are_never_one_node() -> None:
             "object": [{"id": "https://r.example/", "attributedTo": author}, {"id": "_:b7"}],
             "tag": {"id": "_:once", "name": "t"},
         }
-        return [event.project(expand(document, CONTEXTS)[0])]
+        return [project(expand(document, CONTEXTS)[0])]
 
     def labels(graph: list[dict[str, Any]]) -> set[str]:
         triples = to_quads(graph, CONTEXTS)["@default"]

@@ -12,7 +12,7 @@ from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import event
 from orchestrator.core.policy import Facts, PolicySet, judge
-from orchestrator.core.screening import screen
+from orchestrator.core.screening import Rules, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 
 CONTEXTS = bundled_contexts()
@@ -65,7 +65,7 @@ def test_whatever_stands_in_a_document_it_is_judged_and_what_is_accepted_can_be_
     document: Any,
 ) -> None:
     body = json.dumps(document).encode()
-    screening = screen(body, contexts=CONTEXTS, shapes=SHAPES)
+    screening = screen(body, Rules(contexts=CONTEXTS, shapes=SHAPES))
     if not screening.accepted:
         assert screening.findings
         return
@@ -85,6 +85,6 @@ def test_findings_do_not_depend_on_the_order_of_members(accepted: dict[str, Any]
         return value
 
     broken = {key: value for key, value in accepted.items() if key != "target"}
-    forwards = screen(json.dumps(broken).encode(), contexts=CONTEXTS, shapes=SHAPES)
-    backwards = screen(json.dumps(reverse(broken)).encode(), contexts=CONTEXTS, shapes=SHAPES)
+    forwards = screen(json.dumps(broken).encode(), Rules(contexts=CONTEXTS, shapes=SHAPES))
+    backwards = screen(json.dumps(reverse(broken)).encode(), Rules(contexts=CONTEXTS, shapes=SHAPES))
     assert forwards.findings == backwards.findings

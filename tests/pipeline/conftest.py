@@ -18,7 +18,7 @@ from orchestrator.core.delivery import DeliveryState
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
-from orchestrator.core.screening import Screening, screen
+from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.process import Processing
@@ -53,7 +53,7 @@ class InProcessScreener:
     async def screen(self, body: bytes) -> Screening:
         if self.trouble:
             raise self.trouble.pop(0)
-        return screen(body, contexts=CONTEXTS, shapes=SHAPES)
+        return screen(body, Rules(contexts=CONTEXTS, shapes=SHAPES))
 
     async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
         if self.trouble:

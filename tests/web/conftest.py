@@ -18,7 +18,7 @@ from orchestrator.contexts import bundled_contexts
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
-from orchestrator.core.screening import Screening, screen
+from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.pipeline.process import Processing
@@ -52,7 +52,7 @@ class InProcessScreener:
         self.limits = limits
 
     async def screen(self, body: bytes) -> Screening:
-        return screen(body, contexts=bundled_contexts(), shapes=SHAPE_SET, limits=self.limits)
+        return screen(body, Rules(contexts=bundled_contexts(), shapes=SHAPE_SET, limits=self.limits))
 
     async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
         return judge(body, facts, contexts=bundled_contexts(), policies=policies)

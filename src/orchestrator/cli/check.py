@@ -63,7 +63,7 @@ def check(source: str, *, profile: str | None, config: Path | None, is_json: boo
 def _screen(body: bytes, settings: Settings) -> Screening:
     """Screen in this process: the worker that the inbox uses would treble the time."""
     from orchestrator.catalogue import packaged, read_contexts, read_folder
-    from orchestrator.core.screening import screen
+    from orchestrator.core.screening import Rules, screen
     from orchestrator.core.shapes.shape_set import ShapeSet
     from orchestrator.core.strict_json import Limits
 
@@ -71,13 +71,13 @@ def _screen(body: bytes, settings: Settings) -> Screening:
     contexts = read_contexts({url: Path(path) for url, path in settings.contexts.items()})
     try:
         with _within(settings.budget):
-            return screen(
-                body,
+            rules = Rules(
                 contexts=contexts,
                 shapes=shapes,
                 profile="strict" if settings.inbox_profile == "strict" else "lenient",
                 limits=Limits(body=settings.inbox_body),
             )
+            return screen(body, rules)
     except _BudgetSpent:
         return _too_costly(settings.budget)
 

@@ -63,6 +63,8 @@ CONTEXT: Final[dict[str, Json]] = {
     "url": {"@id": "as:url", "@type": "@id"},
     "ietf:cite-as": {"@id": "ietf:cite-as", "@type": "@id"},
 }
+PREFIXES: Final = frozenset({"as", "coar-notify", "ietf", "ldp", "log", "prov", "sorg", "xsd"})
+"""The prefixes of `CONTEXT`: an IRI with one of them for its scheme could not be written under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

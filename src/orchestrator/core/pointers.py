@@ -14,6 +14,7 @@ from orchestrator.core.strict_json import Json, pointer
 from orchestrator.core.vocabulary import RDF
 
 _TYPE: Final = RDF + "type"
+_MOST_KEPT: Final = 3
 _KEYWORDS: Final = {"@id": "@id", "@type": _TYPE}
 
 
@@ -33,10 +34,29 @@ class Terms:
     iris: dict[str, str] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
     vocab: str | None = None
+    _named: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(document: Mapping[str, Json], contexts: Contexts) -> "Terms":
+        """Return the terms of a document's root; those of known contexts are kept."""
+        context = document.get("@context")
+        names = tuple(context) if isinstance(context, list) else (context,)
+        if len(names) > _MOST_KEPT or not all(isinstance(name, str) for name in names):
+            return Terms().extended(context, contexts)
+        kept = contexts.named
+        # There are few combinations of few known names; whoever repeats them in many ways is not kept.
+        key = tuple(contexts.aliases.get(str(name), str(name)) for name in names)
+        if key not in kept:
+            found = Terms().extended(context, contexts)
+            if not all(name in contexts.documents for name in key):
+                return found
+            kept[key] = found
+        known: Terms = kept[key]
+        return known
 
     def extended(self, context: Json, contexts: Contexts) -> "Terms":
         """Return these terms with those of a local `@context`."""
-        grown = Terms(dict(self.iris), dict(self.prefixes), self.vocab)
+        grown = Terms(iris=dict(self.iris), prefixes=dict(self.prefixes), vocab=self.vocab)
         for part in context if isinstance(context, list) else [context]:
             found = contexts.find(part) if isinstance(part, str) else {"@context": part}
             definitions = found.get("@context") if isinstance(found, dict) else None
@@ -73,6 +93,11 @@ class Terms:
 
     def term(self, iri: str) -> str:
         """Return the member name that stands for `iri`; the shortest one where there are several."""
+        if iri not in self._named:
+            self._named[iri] = self._term(iri)  # rules ask, and there are only so many
+        return self._named[iri]
+
+    def _term(self, iri: str) -> str:
         names = [term for term in self.iris if self.iri(term) == iri]
         if names:
             return min(names, key=len)
@@ -102,16 +127,21 @@ class _Node:
 class Locator:
     """Finds places in one document."""
 
-    def __init__(self, document: Json, contexts: Contexts) -> None:
-        """Read the contexts of `document`, which must all be known."""
-        self._contexts = contexts
-        self._root = self._open(document, "", Terms())
+    def __init__(self, document: Json, contexts: Contexts, places: Mapping[int, str] | None = None) -> None:
+        """Read the contexts of `document`, which must all be known.
 
-    def find(self, steps: Sequence[str], *, focus: str | None = None, value: str | None = None) -> Place:
+        `places` tells the RDF node of each JSON object, by the object's `id()`, where that is known: then
+        nodes without an IRI are told apart.
+        """
+        self._contexts = contexts
+        self._places = places
+        self._root = _Node(document, "", Terms.of(document, contexts)) if isinstance(document, dict) else None
+
+    def find(self, steps: Sequence[str], *, focus: str = "", value: str | None = None) -> Place:
         """Return the place to which the properties `steps` lead from the root.
 
-        `focus` is the node that was judged, an absolute IRI or None for one without; `value` the RDF
-        value at fault, where the rule names one: an IRI or literal, or `_:` for a node without IRI.
+        `focus` is the node that was judged; `value` the RDF value at fault, where the rule names one. Both
+        are an IRI, the text of a literal, or a blank node, which begins with `_:`.
         """
         nodes = [self._root] if self._root else []
         for step, after in itertools.pairwise(steps):
@@ -121,7 +151,7 @@ class Locator:
             nodes = below
         if not steps:
             return Place(pointer="")
-        node = next((node for node in nodes if _is(node, focus)), nodes[0] if nodes else None)
+        node = next((node for node in nodes if self._is(node, focus)), nodes[0] if nodes else None)
         return self._member(node, steps[-1], value) if node else Place(pointer="")
 
     def _missing(self, nodes: Sequence[_Node], step: str, after: str) -> Place:
@@ -172,22 +202,21 @@ class Locator:
         child = self._open(item, "", terms)
         if child is None:
             if isinstance(item, str):
-                return value in {item, terms.iri(item)} or (value == "_:" and not is_absolute(item))
+                return value in {item, terms.iri(item)} or (value.startswith("_:") and not is_absolute(item))
             return str(item) == value
         if "@value" in child.members:
             return str(child.members["@value"]) == value
-        identifier = child.identifier
-        given = identifier[1] if identifier else None
-        return given == value or (value == "_:" and not is_absolute(given))
+        return self._is(child, value)
+
+    def _is(self, node: _Node, term: str) -> bool:
+        if self._places is not None:
+            return self._places.get(id(node.members)) == term
+        given = node.identifier[1] if node.identifier else None
+        return not is_absolute(given) if term.startswith("_:") else given == term
 
 
 def _name(terms: Terms, step: str) -> str:
     return "id" if step == "@id" else "type" if step == _TYPE else terms.term(step)
-
-
-def _is(node: _Node, focus: str | None) -> bool:
-    given = node.identifier[1] if node.identifier else None
-    return given == focus if focus is not None else not is_absolute(given)
 
 
 def _items(value: Json, place: str) -> Iterator[tuple[str, Json]]:

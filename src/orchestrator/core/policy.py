@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from orchestrator.core import event
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import ConfigurationError
-from orchestrator.core.jsonld import Contexts, compact, expand, to_quads
+from orchestrator.core.jsonld import Contexts, Triples, expand, to_quads
 from orchestrator.core.notification import activity_root
 from orchestrator.core.policy_index import PolicyIndex, needs
 from orchestrator.core.policy_reading import Disposition, Reading
+from orchestrator.core.publication import payload_of, plain_payload_of, project
 from orchestrator.core.shapes.checking import Reach
 from orchestrator.core.shapes.compiler import Compiled, Compiler
 from orchestrator.core.shapes.data import Data, Term
@@ -141,48 +141,49 @@ def lint(files: Mapping[str, str]) -> tuple[Remark, ...]:
     return tuple(Reading(files).remarks)
 
 
-def judge(
-    body: bytes, facts: Facts, *, contexts: Contexts, policies: PolicySet, unbounded: bool = True
-) -> Judgement:
+def judge(body: bytes, facts: Facts, *, contexts: Contexts, policies: PolicySet) -> Judgement:
     """Project an accepted body and match it with `policies`.
 
-    Where it cannot be stopped, `unbounded` must be false: then it raises `Unbounded` if a pattern may
-    take long.
+    It may take long: whoever calls it can be stopped.
     """
     root = activity_root(expand(parse(body), contexts))
-    published = event.project(root)
-    compacted = compact([published], dict(event.CONTEXT), contexts)
-    compacted.pop("@context", None)
-    data = decision_graph(published, facts, contexts)
-    matched = policies.matching(data, root["@id"], unbounded=unbounded)
-    return Judgement(payload=canonical(compacted), matched=matched)
+    published = project(root)
+    said = Data.from_quads(to_quads([published], contexts))
+    data = vouched(said, published["@id"], facts)
+    matched = policies.matching(data, root["@id"], unbounded=True)
+    return Judgement(payload=payload_of(published, contexts), matched=matched)
 
 
-def decision_graph(published: Mapping[str, Any], facts: Facts, contexts: Contexts) -> Data:
-    """Return what policies are decided on: the payload without claims in our terms, plus our facts."""
-    said = Data.from_quads(to_quads([dict(published)], contexts))
-    return vouched(said, str(published["@id"]), facts)
+def judge_plain(root: Mapping[str, Any], facts: Facts, policies: PolicySet) -> Judgement:
+    """Judge the root of a plain document, as `judge` does, in a time that its length bounds.
+
+    Raises `NotPlain` or `Unbounded` when only `judge` can tell.
+    """
+    published = project(root)
+    data = vouched(Data(Triples(published).properties), published["@id"], facts)
+    return Judgement(payload=plain_payload_of(published), matched=policies.matching(data, root["@id"]))
 
 
 def vouched(said: Data, root: str, facts: Facts) -> Data:
-    """Return `said` without claims in our terms, plus our facts.
+    """Return `said`, changed: without claims in our terms, plus our facts.
 
     This one function makes the data for every engine that matches policies.
     """
-    data = Data()
-    for subject, about in said.properties.items():
-        kept = {name: values for name, values in about.items() if not name.startswith(_NOT_FROM_MESSAGES)}
-        if _TYPE in kept:
-            kept[_TYPE] = [value for value in kept[_TYPE] if not _text(value).startswith(_NOT_FROM_MESSAGES)]
-        data.properties[subject] = {name: values for name, values in kept.items() if values}
-    data.add(root, _TYPE, _POL + ("Solicited" if facts.solicited else "Unsolicited"))
+    for about in said.properties.values():
+        for claim in [name for name in about if name.startswith(_NOT_FROM_MESSAGES)]:
+            del about[claim]
+        if _TYPE in about:
+            about[_TYPE] = [
+                value for value in about[_TYPE] if not _text(value).startswith(_NOT_FROM_MESSAGES)
+            ]
+    said.add(root, _TYPE, _POL + ("Solicited" if facts.solicited else "Unsolicited"))
     for artefact in facts.artefacts:
-        data.add(artefact, _TYPE, _POL + "MyArtefact")
+        said.add(artefact, _TYPE, _POL + "MyArtefact")
     for name in facts.me:
-        data.add(name, _TYPE, _POL + "Me")
+        said.add(name, _TYPE, _POL + "Me")
     if facts.sender:
-        data.add(facts.sender, _TYPE, _POL + _TRUST[facts.trust])
-    return data
+        said.add(facts.sender, _TYPE, _POL + _TRUST[facts.trust])
+    return said
 
 
 def _compile(condition: Reach) -> Compiled:

@@ -21,16 +21,19 @@ _MAILTO: Final = "mailto:"
 _IS_PUBLISHED: Final = Table[str, bool](lambda iri: iri.startswith(_PUBLISHED) and iri not in _PERSONAL)
 
 
-def payload_of(published: Mapping[str, Any], contexts: Contexts, *, is_plain: bool = False) -> bytes:
-    """Return the canonical JSON of a published part. Raises `NotPlain` only if it must be plain."""
+def payload_of(published: Mapping[str, Any], contexts: Contexts) -> bytes:
+    """Return the canonical JSON of a published part."""
     try:
-        return canonical(_compaction().compact(published))
+        return plain_payload_of(published)
     except NotPlain:
-        if is_plain:
-            raise
-    compacted = compact([dict(published)], dict(CONTEXT), contexts)
-    compacted.pop("@context", None)
-    return canonical(compacted)
+        compacted = compact([dict(published)], dict(CONTEXT), contexts)
+        compacted.pop("@context", None)
+        return canonical(compacted)
+
+
+def plain_payload_of(published: Mapping[str, Any]) -> bytes:
+    """Return the canonical JSON of a published part that is plain; raises `NotPlain`."""
+    return canonical(_compaction().compact(published))
 
 
 @functools.cache

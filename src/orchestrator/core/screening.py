@@ -5,17 +5,18 @@ All findings of a stage are reported at once; a later stage needs the earlier on
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from orchestrator.core.document import examine
+from orchestrator.core.document import Examined, examine, examine_plain
 from orchestrator.core.errors import ScreeningRefused, ShapeViolated, UnacceptableDocument
 from orchestrator.core.finding import Finding
-from orchestrator.core.jsonld import Contexts, Expanded, NotJsonLd, to_quads
-from orchestrator.core.notification import Notification, activity_root, read
+from orchestrator.core.jsonld import Contexts, NotPlain
+from orchestrator.core.notification import Notification, read
 from orchestrator.core.pointers import Locator
 from orchestrator.core.shapes.data import Data
+from orchestrator.core.shapes.patterns import Unbounded
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
-from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits, parse
+from orchestrator.core.strict_json import DEFAULT_LIMITS, Json, Limits, parse
 from orchestrator.core.vocabulary import PROBLEMS
 
 Refusal = Literal["unreadable-bytes", "too-large", "unacceptable-document", "shape-violated", "too-costly"]
@@ -37,31 +38,67 @@ class Screening:
         return self.refusal is None
 
 
-def screen(
-    body: bytes,
-    *,
-    contexts: Contexts,
-    shapes: ShapeSet,
-    profile: Profile = "lenient",
-    limits: Limits = DEFAULT_LIMITS,
-    unbounded: bool = True,
-) -> Screening:
-    """Judge `body`; never raises for what is in it, except `Unbounded` where that is asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a body is judged by."""
 
-    It is when `unbounded` is false, for whoever cannot be stopped, and a shape has a pattern that may
-    take long on a text of this body.
+    contexts: Contexts
+    shapes: ShapeSet
+    profile: Profile = "lenient"
+    limits: Limits = DEFAULT_LIMITS
+
+
+def screen(body: bytes, rules: Rules) -> Screening:
+    """Judge `body`; never raises for what is in it. It may take long: whoever calls it can be stopped."""
+    try:
+        return screen_plain(body, rules).screening
+    except (NotPlain, Unbounded):
+        pass
+    try:
+        document = parse(body, rules.limits)
+        examined = examine(document, rules.contexts, rules.limits)
+        _check_size(examined.data, rules.limits)
+    except ScreeningRefused as error:
+        return _refused(error)
+    return _judged(document, examined, rules, unbounded=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A verdict that was reached at once."""
+
+    screening: Screening
+    root: dict[str, Any] | None
+    """The activity, expanded, as far as it was understood: processing need not read it again."""
+
+
+def screen_plain(body: bytes, rules: Rules) -> Plain:
+    """Judge `body` in a time that its length bounds.
+
+    Raises `NotPlain` or `Unbounded` when only `screen` can tell; they agree wherever both do.
     """
     try:
-        document = parse(body, limits)
-        expanded = examine(document, contexts, limits)
-        root = activity_root(expanded)
-        data = _data(expanded, contexts)
-        _check_size(data, limits)
+        document = parse(body, rules.limits)
+        examined = examine_plain(document, rules.contexts, rules.limits)
+        _check_size(examined.data, rules.limits)
     except ScreeningRefused as error:
-        return Screening(refusal=error.slug, findings=error.findings, notification=None)
-    pattern = shapes.pattern_of(root["@type"])
-    findings = shapes.validate(
-        data, root["@id"], pattern, Locator(document, contexts), profile, unbounded=unbounded
+        return Plain(screening=_refused(error), root=None)
+    return Plain(screening=_judged(document, examined, rules, unbounded=False), root=examined.root)
+
+
+def _refused(error: ScreeningRefused) -> Screening:
+    return Screening(refusal=error.slug, findings=error.findings, notification=None)
+
+
+def _judged(document: Json, examined: Examined, rules: Rules, *, unbounded: bool) -> Screening:
+    root = examined.root
+    pattern = rules.shapes.pattern_of(root["@type"])
+
+    def locator() -> Locator:
+        return Locator(document, rules.contexts, examined.places)
+
+    findings = rules.shapes.validate(
+        examined.data, root["@id"], pattern, locator, rules.profile, unbounded=unbounded
     )
     refused = any(finding.refuses for finding in findings)
     return Screening(
@@ -69,14 +106,6 @@ def screen(
         findings=tuple(findings),
         notification=read(document, root, pattern),
     )
-
-
-def _data(expanded: Expanded, contexts: Contexts) -> Data:
-    try:
-        return Data.from_quads(to_quads(expanded, contexts))
-    except NotJsonLd as error:
-        rule = f"{PROBLEMS}unacceptable-document#json-ld"
-        raise UnacceptableDocument([Finding(rule=rule, message=error.message, pointer="")]) from None
 
 
 def _check_size(data: Data, limits: Limits) -> None:

@@ -104,7 +104,7 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
     return value
 
 
-class _NotPlain(Exception):  # noqa: N818  (no error: the walk with marks says what is wrong, if anything)
+class _NotPlain(Exception):
     """It takes a closer look to tell whether this is sound."""
 
 

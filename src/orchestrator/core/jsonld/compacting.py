@@ -20,7 +20,9 @@ class Compaction:
         """Compile `context`. Raises `NotPlain` if it has more than terms, prefixes, datatypes and a vocabulary."""
         active = standard.active_context(dict(context), contexts)
         mappings = active["mappings"]
-        if any(not found or set(found) & {"@container", "@language", "@context"} for found in mappings.values()):
+        if any(
+            not found or set(found) & {"@container", "@language", "@context"} for found in mappings.values()
+        ):
             raise NotPlain
         self._vocabulary: str = active["@vocab"]
         self._id = self._alias(mappings, "@id")

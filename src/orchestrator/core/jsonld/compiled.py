@@ -11,11 +11,13 @@ from orchestrator.core.jsonld.standard import check_datatype, is_absolute, renam
 from orchestrator.core.strict_json import Json
 from orchestrator.core.vocabulary import XSD
 
-_CONTAINERS: Final = ([], ["@set"], ["@list"], ["@language"])
+_CONTAINERS: Final[tuple[list[str], ...]] = ([], ["@set"], ["@list"], ["@language"])
 _NAMES_KEPT: Final = 2_000
 _MOST_NAMED: Final = 3
 # Of the schemes that pyld could take for a prefix none is here, nor any that runs code.
-_SCHEMES: Final = frozenset({"http", "https", "urn", "mailto", "doi", "info", "hdl", "ark", "tag", "did", "acct"})
+_SCHEMES: Final = frozenset(
+    {"http", "https", "urn", "mailto", "doi", "info", "hdl", "ark", "tag", "did", "acct"}
+)
 LONGEST: Final = 1_024
 """Characters of the longest plain identifier."""
 _XSD_DOUBLE: Final = XSD + "double"
@@ -23,7 +25,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class NotPlain(Exception):  # noqa: N818  (no error: pyld reads the document instead)
+class NotPlain(Exception):
     """The document, or its context, uses what only pyld knows."""
 
 
@@ -178,7 +180,7 @@ class ActiveContext:
         is_typed = coercion not in {None, "@id", "@none"}
         language = mapping.get("@language", self._language) if "@language" in mapping else self._language
         if is_typed:
-            literal = {"@type": self.datatype(coercion)}
+            literal = {"@type": self.datatype(str(coercion))}
         elif language is not None and coercion is None:
             literal = {"@language": standard.check_language(language)}
         refers = coercion == "@id"

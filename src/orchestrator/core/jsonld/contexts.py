@@ -26,6 +26,8 @@ class Contexts:
     """What pyld made of the known documents."""
     compiled: dict[tuple[str, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What `jsonld.compiled` made of combinations of them."""
+    named: dict[tuple[str, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `core.pointers` made of combinations of them."""
 
     def __reduce__(self) -> tuple[type["Contexts"], tuple[Mapping[str, Json], Mapping[str, str]]]:
         """Go to another process without what was made here."""

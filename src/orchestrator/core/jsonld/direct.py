@@ -130,7 +130,9 @@ class Reading:
             return self._node(value)  # type: ignore[arg-type]
         if kind is list:
             raise NotPlain
-        return {"@value": value, **member.literal} if member.is_typed and member.literal else {"@value": value}
+        return (
+            {"@value": value, **member.literal} if member.is_typed and member.literal else {"@value": value}
+        )
 
     def _value(self, element: dict[str, Json]) -> Node | None:
         if not element.keys() <= _VALUE_OBJECT:

@@ -194,7 +194,7 @@ class Reach:
         except ConfigurationError:
             return False
         while head != RDF.nil:
-            if sorted(self.graph.predicates(head)) != [RDF.first, RDF.rest]:
+            if sorted(self.graph.predicates(head), key=str) != [RDF.first, RDF.rest]:
                 return False
             head = next(self.graph.objects(head, RDF.rest))
         return True

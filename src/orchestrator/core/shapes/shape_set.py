@@ -5,7 +5,7 @@ use, because a notification may hold other activities (an Accept holds its Offer
 about.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -75,7 +75,7 @@ class ShapeSet:
         data: Data,
         root: str,
         pattern: str | None,
-        locator: Locator,
+        locate: Callable[[], Locator],
         profile: Profile,
         *,
         unbounded: bool = False,
@@ -96,6 +96,7 @@ class ShapeSet:
             return severity != "Violation", *place
 
         told = {rank(result): result for result in results}
+        locator = locate()
         worst = [told[key] for key in sorted(told)[:MAX_REPORTED]]
         findings = [self._finding(result, locator, tolerated) for result in worst]
         unique = {(f.rule, f.pointer, f.term, repr(f.value)): f for f in findings}
@@ -160,9 +161,12 @@ def _severity(result: Result, tolerated: set[str]) -> Severity:
 
 def _locate(locator: Locator, rule: Rule, result: Result) -> Place:
     """Return the place of a result in the document: the one call that looks for it."""
-    value = result.value
-    shown = None if value is None else "_:" if _is_blank(value) else _text(value)
-    return locator.find(rule.steps, focus=_iri(result.focus), value=shown)
+    value = None if result.value is None else _as_text(result.value)
+    return locator.find(rule.steps, focus=_as_text(result.focus), value=value)
+
+
+def _as_text(term: Term) -> str:
+    return term if isinstance(term, str) else term[0]
 
 
 def _is_blank(term: Term) -> bool:

@@ -1,7 +1,8 @@
 """Runs `core.screening` and `core.policy` in worker processes that can be killed.
 
-A stranger's document can make pyld or pySHACL slow in ways that no limit of structure foresees. Here it
-costs at most its time budget and a worker, which is replaced; the event loop never waits on it.
+A stranger's document can make pyld slow, or a maintainer's pattern, in ways that no limit of structure
+foresees. Here it costs at most its time budget and a worker, which is replaced; the event loop never waits
+on it.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from orchestrator.core.errors import Overloaded, StorageError, TooCostly
 from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
-from orchestrator.core.screening import Screening, screen
+from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
 from orchestrator.core.strict_json import Limits
 from orchestrator.core.vocabulary import PROBLEMS
@@ -61,12 +62,17 @@ class Rulebook:
     profile: Profile
     limits: Limits
 
+    def rules(self) -> Rules:
+        """Return the rules, with the shapes compiled."""
+        shapes = ShapeSet(self.shapes)
+        return Rules(contexts=self.contexts, shapes=shapes, profile=self.profile, limits=self.limits)
+
 
 class ScreeningPool:
     """The `Screener` port over a pool of processes."""
 
     def __init__(self, rulebook: Rulebook, settings: ScreenerSettings) -> None:
-        """Prepare a pool; `start` makes its processes."""
+        """Prepare a pool; its processes are made by `start`, or when they are first needed."""
         self._rulebook = rulebook
         self._settings = settings
         self._pool = self._new_pool()
@@ -182,18 +188,15 @@ def _enter(rulebook: Rulebook, memory: int, parent: int) -> None:
         import resource  # noqa: PLC0415  (not on every platform)
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    _worker.update(rulebook=rulebook, shapes=ShapeSet(rulebook.shapes), policies={})
+    _worker.update(rules=rulebook.rules(), policies={})
 
 
 def _ready() -> bool:
-    return "shapes" in _worker
+    return "rules" in _worker
 
 
 def _screen(body: bytes) -> Screening:
-    book: Rulebook = _worker["rulebook"]
-    return screen(
-        body, contexts=book.contexts, shapes=_worker["shapes"], profile=book.profile, limits=book.limits
-    )
+    return screen(body, _worker["rules"])
 
 
 def _judge(body: bytes, facts: Facts, set_id: str, files: Mapping[str, str]) -> Judgement:
@@ -202,4 +205,4 @@ def _judge(body: bytes, facts: Facts, set_id: str, files: Mapping[str, str]) -> 
         if len(known) >= _POLICY_SETS_KEPT:
             known.clear()
         known[set_id] = PolicySet(files)
-    return judge(body, facts, contexts=_worker["rulebook"].contexts, policies=known[set_id])
+    return judge(body, facts, contexts=_worker["rules"].contexts, policies=known[set_id])
