@@ -37,13 +37,114 @@ Document = dict[str, Any]
 CONTEXTS = bundled_contexts()
 COMPACTION = Compaction(CONTEXT, Contexts({}))
 
-_NAMES = ["actor", "object", "target", "origin", "context", "inReplyTo", "inbox", "url", "name", "summary", "content", "orderedItems", "items", "published", "totalItems", "accuracy", "height", "duration", "tag", "mediaType", "href", "unknown", "Person", "closed", "subject", "relationship", "to"]
-_PREFIXED = ["as:name", "as:actor", "as:object", "as:published", "ietf:cite-as", "ietf:item", "sorg:name", "ldp:inbox", "coar-notify:x", "xsd:x", "https://schema.org/name", "http://schema.org/name", "http://coar-notify.net/specification/vocabulary/x", "https://purl.org/coar/notify_vocabulary/x", "urn:example:p", "https://example.org/p"]
+_NAMES = [
+    "actor",
+    "object",
+    "target",
+    "origin",
+    "context",
+    "inReplyTo",
+    "inbox",
+    "url",
+    "name",
+    "summary",
+    "content",
+    "orderedItems",
+    "items",
+    "published",
+    "totalItems",
+    "accuracy",
+    "height",
+    "duration",
+    "tag",
+    "mediaType",
+    "href",
+    "unknown",
+    "Person",
+    "closed",
+    "subject",
+    "relationship",
+    "to",
+]
+_PREFIXED = [
+    "as:name",
+    "as:actor",
+    "as:object",
+    "as:published",
+    "ietf:cite-as",
+    "ietf:item",
+    "sorg:name",
+    "ldp:inbox",
+    "coar-notify:x",
+    "xsd:x",
+    "https://schema.org/name",
+    "http://schema.org/name",
+    "http://coar-notify.net/specification/vocabulary/x",
+    "https://purl.org/coar/notify_vocabulary/x",
+    "urn:example:p",
+    "https://example.org/p",
+]
 _KEYWORDS = ["@id", "@type", "@value", "@language", "id", "type", "nameMap", "contentMap", "unknown:x", "_:p"]
-_UNUSUAL = ["@list", "@set", "@graph", "@index", "@reverse", "@included", "@nest", "@direction", "@json", "@unknown", "@context"]
-_TYPES = ["Announce", "Offer", "Accept", "Person", "Service", "Article", "ReviewAction", "coar-notify:ReviewAction", "EndorsementAction", "sorg:Review", "https://schema.org/Review", "unknown", "object", "xsd:date", "xsd:integer", "http://www.w3.org/2001/XMLSchema#float"]
-_IRIS = ["https://example.org/1", "https://example.org/2", "urn:uuid:0", "urn:uuid:1", "http://schema.org/x", "as:Public", "sorg:thing", "ldp:inbox", "mailto:a@example.org", "relative", "/rooted", "#fragment", "http://a<b", "doi:10.1/x", "https://coar-notify.net/specification/vocabulary/y"]
-_HOSTILE_IRIS = ["_:b0", "_:b1", "log:1", "prov:x", "data:text/html,", "JAVASCRIPT:alert(1)", "@id", "@type", "@foo", "X:y"]
+_UNUSUAL = [
+    "@list",
+    "@set",
+    "@graph",
+    "@index",
+    "@reverse",
+    "@included",
+    "@nest",
+    "@direction",
+    "@json",
+    "@unknown",
+    "@context",
+]
+_TYPES = [
+    "Announce",
+    "Offer",
+    "Accept",
+    "Person",
+    "Service",
+    "Article",
+    "ReviewAction",
+    "coar-notify:ReviewAction",
+    "EndorsementAction",
+    "sorg:Review",
+    "https://schema.org/Review",
+    "unknown",
+    "object",
+    "xsd:date",
+    "xsd:integer",
+    "http://www.w3.org/2001/XMLSchema#float",
+]
+_IRIS = [
+    "https://example.org/1",
+    "https://example.org/2",
+    "urn:uuid:0",
+    "urn:uuid:1",
+    "http://schema.org/x",
+    "as:Public",
+    "sorg:thing",
+    "ldp:inbox",
+    "mailto:a@example.org",
+    "relative",
+    "/rooted",
+    "#fragment",
+    "http://a<b",
+    "doi:10.1/x",
+    "https://coar-notify.net/specification/vocabulary/y",
+]
+_HOSTILE_IRIS = [
+    "_:b0",
+    "_:b1",
+    "log:1",
+    "prov:x",
+    "data:text/html,",
+    "JAVASCRIPT:alert(1)",
+    "@id",
+    "@type",
+    "@foo",
+    "X:y",
+]
 _HOSTILE_TYPES = ("@json", "rdf:HTML", v.RDF + "HTML", "xsd:double")
 _AS = st.sampled_from([url for url, known in v.CONTEXT_ALIASES.items() if known == v.AS_CONTEXT])
 _NOTIFY = st.sampled_from([url for url, known in v.CONTEXT_ALIASES.items() if known == v.NOTIFY_CONTEXT])

@@ -162,7 +162,7 @@ async def test_a_stop_in_order_sends_nothing_twice(serve: Serve) -> None:
 async def test_killed_again_and_again_under_load_everything_holds(serve: Serve) -> None:
     """I1 to I4, I6, I7, I9: the crash driver, with 25 % re-posts and a hub that fails now and then."""
     seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201  (shown when it fails)
+    print(f"seed {seed}")
     chance = random.Random(seed)
     async with Moody(chance) as hub:
         service = await serve(LEASES, {"hub.ttl": policy("as:Announce", hubs=(hub.url,))})

@@ -1,7 +1,8 @@
 """Stage 3 of screening: is this one AS2 activity, in JSON-LD that means one thing?
 
-`examine_plain` passes what is plain, in a fraction of a millisecond; `examine` takes the rest. Every check looks at the document as a whole before anything is decided about it, so that a sender
-learns all that is to mend at once.
+`examine_plain` passes what is plain, in a fraction of a millisecond; `examine` takes the rest, and looks
+at the document as a whole before anything is decided about it, so that a sender learns all that is to mend
+at once.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -311,7 +312,7 @@ def _check_identifiers(
 
 
 def _identifiers(root: Mapping[str, Any]) -> Iterator[tuple[str, Literal["subject", "object", "name"]]]:
-    """Yield every IRI, and what it is: described below the root, referred to, or a type's or property's name."""
+    """Yield every IRI and its use: described below the root, referred to, or the name of a type or property."""
     stack: list[tuple[Any, bool]] = [(root, True)]
     while stack:
         value, is_root = stack.pop()

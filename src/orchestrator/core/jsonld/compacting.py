@@ -1,4 +1,4 @@
-"""Compaction with one fixed context, compiled (JSON-LD 1.1 API, section 6): as pyld does it, or `NotPlain`."""
+"""Compaction with one fixed context, compiled (JSON-LD 1.1 API, section 6): pyld's result, or `NotPlain`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ class Compaction:
     """How expanded nodes are written under a context whose terms have datatypes, but no containers."""
 
     def __init__(self, context: Mapping[str, Json], contexts: Contexts) -> None:
-        """Compile `context`. Raises `NotPlain` if it has more than terms, prefixes, datatypes and a vocabulary."""
+        """Compile `context`. Raises `NotPlain` if it has more than terms, prefixes and datatypes."""
         active = standard.active_context(dict(context), contexts)
         mappings = active["mappings"]
         if any(
@@ -90,8 +90,8 @@ class Compaction:
         return written
 
     def _key(self, asked: tuple[str, str]) -> tuple[str, bool]:
-        """Return the member's name for a property with values of a kind, and whether the name tells the kind."""
-        prop, kind = asked
+        """Return the member's name for a property with values of a kind, and whether it tells the kind."""
+        prop, _ = asked
         term = self._terms.get(asked)
         if term is not None:
             return term, True

@@ -84,6 +84,9 @@ class ActiveContext:
         self._mappings: Mapping[str, Any] = self._active["mappings"]
         if self._active.get("@direction") or "@base" in self._active or "previousContext" in self._active:
             raise NotPlain
+        aliases = [found["@id"] for found in self._mappings.values() if found]
+        if aliases.count("@id") > 1 or aliases.count("@type") > 1:
+            raise NotPlain  # a node could be given two of them
         self._language = self._active.get("@language")
         self._prefixes = {
             name: str(mapping["@id"])

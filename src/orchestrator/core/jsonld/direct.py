@@ -27,6 +27,8 @@ _LANG_STRING: Final = v.RDF + "langString"
 _STRING: Final = v.XSD + "string"
 _DOUBLE: Final = v.XSD + "double"
 _VALUE_OBJECT: Final = frozenset({"@value", "@type", "@language"})
+_ALIASED: Final = frozenset({"@id", "@type"})
+"""Whoever writes these may write their short forms beside them."""
 _TEXT: Final = Kind.TEXT
 _REFERENCE: Final = Kind.REFERENCE
 
@@ -51,7 +53,6 @@ class Reading:
     def _node(self, element: dict[str, Json]) -> Node:
         node: Node = {}
         members = self._members
-        has_id = False
         for name in sorted(element):
             member = members[name]
             value = element[name]
@@ -66,33 +67,42 @@ class Reading:
                     if item is None:
                         continue
                     items = [item]
-                iri = member.iri
-                if iri in node:
-                    node[iri] += items
+                if member.iri in node:
+                    node[member.iri] += items
                 else:
-                    node[iri] = items
-            elif kind is Kind.ID:
-                if has_id or type(value) is not str:
-                    raise NotPlain
-                has_id = True
-                identifier = self._context.identifier(value)
-                if identifier is not None:
-                    node["@id"] = identifier
-            elif kind is Kind.TYPE:
-                self._types(node, value)
-            elif kind is Kind.LIST:
-                items = self._items(member, value if type(value) is list else [value])
-                if items or type(value) is list:
-                    node.setdefault(member.iri, []).append({"@list": items})
-            elif kind is Kind.LANGUAGES:
-                self._languages(node, member, value)
+                    node[member.iri] = items
+            else:
+                self._other(node, member, value)
+        # pyld says what is wrong with a second id or type.
+        if len(element) > 1 and not _ALIASED.isdisjoint(element):
+            self._refuse_doubles(element)
         self.elements.append((element, node))
         return node
 
+    def _other(self, node: Node, member: Member, value: Json) -> None:
+        kind = member.kind
+        if kind is Kind.ID:
+            if type(value) is not str:
+                raise NotPlain
+            identifier = self._context.identifier(value)
+            if identifier is not None:
+                node["@id"] = identifier
+        elif kind is Kind.TYPE:
+            self._types(node, value)
+        elif kind is Kind.LIST:
+            items = self._items(member, value if type(value) is list else [value])
+            if items or type(value) is list:
+                node.setdefault(member.iri, []).append({"@list": items})
+        elif kind is Kind.LANGUAGES:
+            self._languages(node, member, value)
+
+    def _refuse_doubles(self, element: dict[str, Json]) -> None:
+        kinds = [self._members[name].kind for name in element]
+        if kinds.count(Kind.ID) > 1 or kinds.count(Kind.TYPE) > 1:
+            raise NotPlain
+
     def _types(self, node: Node, value: Json) -> None:
         names = value if type(value) is list else [value]
-        if "@type" in node:
-            raise NotPlain
         types = self._context.types
         found = []
         for name in names:
@@ -173,7 +183,7 @@ class Reading:
 
 
 class Triples:
-    """The RDF of an expanded node (JSON-LD 1.1 API, section 8), whose blank nodes stand where they are named."""
+    """The RDF of an expanded node without named blank nodes (JSON-LD 1.1 API, section 8)."""
 
     __slots__ = ("labels", "properties")
 
