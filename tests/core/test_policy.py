@@ -242,9 +242,15 @@ def errors(text: str) -> list[str]:
         (prop("as:object", 'sh:uniqueLang "yes"'), "sh:uniqueLang must be true or false"),
         (prop("as:object", "sh:pattern 42"), "sh:pattern must be a text"),
         (prop("as:object", 'sh:pattern "x"', 'sh:flags "g"'), "sh:flags must be some of the letters im"),
-        (prop("as:object", 'sh:pattern "a b"', 'sh:flags "ix"'), "begin the pattern with (?s) or (?x) instead"),
+        (
+            prop("as:object", 'sh:pattern "a b"', 'sh:flags "ix"'),
+            "begin the pattern with (?s) or (?x) instead",
+        ),
         (prop("as:object", "sh:severity as:Warning"), "sh:severity must be one of sh:Violation"),
-        (prop("as:object", "sh:hasValue 'x'^^<http://www.w3.org/2001/XMLSchema#string>"), "without ^^xsd:string"),
+        (
+            prop("as:object", "sh:hasValue 'x'^^<http://www.w3.org/2001/XMLSchema#string>"),
+            "without ^^xsd:string",
+        ),
         (prop("as:object", "sh:in [ rdf:first 1 ; rdf:rest () ; sh:minCount 1 ]"), "sh:in must be a list"),
         (prop("as:object", 'sh:pattern "x"', "sh:flags 1"), "sh:flags must be"),
         (prop("as:object", 'sh:flags "i"'), "sh:flags needs sh:pattern"),
