@@ -8,6 +8,7 @@ from tests.agreement.oracle import Dataset
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.rdf import RDF, SH, BNode, Graph, Literal, Node, URIRef, new_graph
+from orchestrator.core.shapes.checking import SHAPES, Reach
 
 _T = TypeVar("_T")
 EX = "https://x.example/"
@@ -57,10 +58,15 @@ class Pair:
 
 
 def pair(rng: Random) -> Pair:
-    """Return shapes and data; `rng` decides everything."""
-    maker = _Maker(rng)
-    tops = [maker.shape(depth=3, named=True, has_path=False) for _ in range(rng.randint(1, 2))]
-    return Pair(maker.graph, tops, dataset(rng))
+    """Return sound shapes and data; `rng` decides everything."""
+    while True:
+        maker = _Maker(rng)
+        tops = [maker.shape(depth=3, named=True, has_path=False) for _ in range(rng.randint(1, 2))]
+        troubles = {one.message for top in tops for one in Reach(maker.graph, top, top, SHAPES).troubles()}
+        if not troubles:
+            return Pair(maker.graph, tops, dataset(rng))
+        # A shape that stands beside itself among qualified shapes; there is no other way to go wrong.
+        assert all("refers to itself" in trouble or "too large" in trouble for trouble in troubles), troubles
 
 
 def dataset(rng: Random) -> Dataset:
