@@ -312,7 +312,7 @@ def _check_identifiers(
 
 
 def _identifiers(root: Mapping[str, Any]) -> Iterator[tuple[str, Literal["subject", "object", "name"]]]:
-    """Yield every IRI and its use: described below the root, referred to, or the name of a type or property."""
+    """Yield every IRI and its use: described here, referred to, or the name of a type or property."""
     stack: list[tuple[Any, bool]] = [(root, True)]
     while stack:
         value, is_root = stack.pop()

@@ -18,8 +18,7 @@ from orchestrator.core.notification import activity_root
 from orchestrator.core.policy_index import PolicyIndex, needs
 from orchestrator.core.policy_reading import Disposition, Reading
 from orchestrator.core.publication import payload_of, plain_payload_of, project
-from orchestrator.core.shapes.checking import Reach
-from orchestrator.core.shapes.compiler import Compiled, Compiler
+from orchestrator.core.shapes.compiler import Compiler
 from orchestrator.core.shapes.data import Data, Term
 from orchestrator.core.shapes.lines import Remark
 from orchestrator.core.strict_json import canonical, parse
@@ -87,7 +86,7 @@ class PolicySet:
             raise ConfigurationError("\n".join(errors))
         conditions = [reading.conditions.get(iri) for iri in self.policies]
         self._conditions = [
-            (iri, _compile(condition) if condition else None)
+            (iri, Compiler(condition.graph).compile([condition.top]) if condition else None)
             for iri, condition in zip(self.policies, conditions, strict=True)
         ]
         self._index = PolicyIndex(
@@ -184,11 +183,6 @@ def vouched(said: Data, root: str, facts: Facts) -> Data:
     if facts.sender:
         said.add(facts.sender, _TYPE, _POL + _TRUST[facts.trust])
     return said
-
-
-def _compile(condition: Reach) -> Compiled:
-    # Other shapes of the file are none of this condition's business.
-    return Compiler(condition.graph, among=condition.shapes).compile([condition.top])
 
 
 def _text(term: Term) -> str:

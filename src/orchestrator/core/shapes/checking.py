@@ -55,6 +55,18 @@ SHAPES: Final = Dialect(
 )
 
 
+def siblings(graph: Graph, shape: RdfNode) -> list[RdfNode]:
+    """Return the sibling shapes of a qualified shape that asks for them (SHACL section 4.7.3)."""
+    disjoint = graph.value(shape, SH.qualifiedValueShapesDisjoint)
+    if not getattr(disjoint, "value", False):
+        return []
+    parents = graph.subjects(SH.property, shape)
+    beside = [other for parent in parents for other in graph.objects(parent, SH.property)]
+    own = set(graph.objects(shape, SH.qualifiedValueShape))
+    found = {other for one in beside for other in graph.objects(one, SH.qualifiedValueShape)}
+    return sorted(found - own, key=str)
+
+
 def refuse_unsafe(graph: Graph) -> Iterator[str]:
     """Yield what must not be in a graph of shapes (SHACL Core only), used or not."""
     for predicate in BANNED:
@@ -97,7 +109,8 @@ class Reach:
             elif (shape, None, None) in self.graph:
                 owner = shape if isinstance(shape, URIRef) else owner
                 self.shapes.setdefault(shape, owner)
-                stack += [(child, owner, (*above, shape)) for _, child in self._children(shape)]
+                below = [*(child for _, child in self._children(shape)), *siblings(self.graph, shape)]
+                stack += [(child, owner, (*above, shape)) for child in below]
             else:
                 yield Trouble(owner=owner, message=_missing(shape), term=place_of(shape), first=True)
 
@@ -194,7 +207,7 @@ class Reach:
         except ConfigurationError:
             return False
         while head != RDF.nil:
-            if sorted(self.graph.predicates(head), key=str) != [RDF.first, RDF.rest]:
+            if sorted(map(str, self.graph.predicates(head))) != [str(RDF.first), str(RDF.rest)]:
                 return False
             head = next(self.graph.objects(head, RDF.rest))
         return True

@@ -1,6 +1,6 @@
 """Shapes in a graph → closures. `core.shapes.checking` has refused whatever is not compiled here."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import ge, gt, le, lt
 from typing import Final, cast
 
@@ -8,6 +8,7 @@ from orchestrator.core import vocabulary as v
 from orchestrator.core.rdf import RDF, SH, BNode, Graph, Literal, Node, URIRef, list_items
 from orchestrator.core.shapes import set_checks, value_tests
 from orchestrator.core.shapes.assembly import all_of, collector, holds
+from orchestrator.core.shapes.checking import siblings
 from orchestrator.core.shapes.data import Data, Term
 from orchestrator.core.shapes.literals import term_of
 from orchestrator.core.shapes.model import Faults, Focus, Path, SetCheck, Shape, Test, ValueCheck
@@ -54,10 +55,9 @@ class Compiled:
 class Compiler:
     """Compiles the shapes of one graph, each once."""
 
-    def __init__(self, graph: Graph, among: Container[Node] | None = None) -> None:
-        """Take `graph`; `among`: the only shapes in it that exist for this purpose, if not all do."""
+    def __init__(self, graph: Graph) -> None:
+        """Take a graph in which `core.shapes.checking` found nothing wrong."""
         self._graph = graph
-        self._among = among
         self._made: dict[Node, Shape] = {}
         self._tests: dict[Node, Test] = {}
 
@@ -152,26 +152,14 @@ class Compiler:
 
     def _qualified(self, node: Node) -> Iterator[SetCheck]:
         for shape in self._all(node, "qualifiedValueShape"):
-            siblings = [self._test(other) for other in self._siblings(node, shape)]
+            others = [self._test(other) for other in siblings(self._graph, node)]
             for value in self._all(node, "qualifiedMinCount"):
                 if least := _number(value):
-                    faults = set_checks.qualified(self._test(shape), siblings, least=least)
+                    faults = set_checks.qualified(self._test(shape), others, least=least)
                     yield self._set("qualifiedMinCount", value, faults)
             for value in self._all(node, "qualifiedMaxCount"):
-                faults = set_checks.qualified(self._test(shape), siblings, most=_number(value))
+                faults = set_checks.qualified(self._test(shape), others, most=_number(value))
                 yield self._set("qualifiedMaxCount", value, faults, absent=False)
-
-    def _siblings(self, node: Node, shape: Node) -> Sequence[Node]:
-        """Return the sibling shapes (SHACL section 4.7.3)."""
-        if not _is_true(self._one(node, "qualifiedValueShapesDisjoint")):
-            return ()
-        parents = [one for one in self._graph.subjects(SH.property, node) if self._exists(one)]
-        beside = [other for parent in parents for other in self._all(parent, "property")]
-        found = [sibling for other in beside for sibling in self._all(other, "qualifiedValueShape")]
-        return [sibling for sibling in dict.fromkeys(found) if sibling != shape]
-
-    def _exists(self, shape: Node) -> bool:
-        return self._among is None or shape in self._among
 
     def _allowed(self, node: Node) -> frozenset[str]:
         paths = [self._one(child, "path") for child in self._all(node, "property")]

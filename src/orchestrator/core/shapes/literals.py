@@ -4,6 +4,7 @@ Numbers, dates and well-typedness are rare in conditions and full of cases, so t
 as pySHACL leaves them: the same by construction.
 """
 
+import warnings
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -15,12 +16,14 @@ from orchestrator.core.shapes.data import Term
 
 STRING: Final = v.XSD + "string"
 LANG_STRING: Final = v.RDF + "langString"
+_BOOLEAN: Final = v.XSD + "boolean"
+_BOOLEANS: Final = frozenset({"true", "false", "1", "0"})
 # The Python types that pySHACL asks for; of other datatypes it takes every well-typed literal.
 _TYPES: Final[dict[str, type]] = {
     v.XSD + "integer": int,
     v.XSD + "float": float,
     v.XSD + "decimal": Decimal,
-    v.XSD + "boolean": bool,
+    _BOOLEAN: bool,
     v.XSD + "date": date,
     v.XSD + "time": time,
     v.XSD + "dateTime": datetime,
@@ -40,6 +43,9 @@ def term_of(node: Node) -> Term:
 
 def literal_of(term: tuple[str, str, str]) -> Literal:
     """Return a literal as rdflib's, in the form in which it came."""
+    if term[1] == _BOOLEAN and term[0] not in _BOOLEANS:
+        with warnings.catch_warnings(action="ignore"):  # rdflib's, with the stranger's text
+            return new_literal(*term)
     return new_literal(*term)
 
 

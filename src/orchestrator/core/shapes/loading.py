@@ -61,7 +61,7 @@ def _remarks(union: Graph, graphs: Mapping[str, Graph], sources: Mapping[str, So
         for root in node_shapes(graph):
             reach = Reach(union, root, root, SHAPES)
             used |= reach.shapes.keys()
-            for trouble in (*reach.troubles(), *_list_troubles(union, root)):
+            for trouble in (*reach.troubles(), *_list_troubles(union, reach)):
                 home = next(
                     (name for name, one in graphs.items() if (trouble.owner, None, None) in one), slug
                 )
@@ -72,17 +72,17 @@ def _remarks(union: Graph, graphs: Mapping[str, Graph], sources: Mapping[str, So
             yield sources[slug].remark(trouble, trouble.message)
 
 
-def _list_troubles(graph: Graph, root: RdfNode) -> Iterator[Trouble]:
+def _list_troubles(graph: Graph, reach: Reach) -> Iterator[Trouble]:
     for term in (AT, TYPES):
-        for head in graph.objects(root, term):
-            try:
-                sound = all(isinstance(item, URIRef) for item in list_items(graph, head))
-            except ConfigurationError:
-                sound = False
-            if not sound:
-                yield Trouble(
-                    owner=root, message=f"{shown(term)} must be a list of IRIs", term=place_of(term)
-                )
+        for shape, owner in reach.shapes.items():
+            for head in graph.objects(shape, term):
+                try:
+                    sound = all(isinstance(item, URIRef) for item in list_items(graph, head))
+                except ConfigurationError:
+                    sound = False
+                if not sound:
+                    message = f"{shown(term)} must be a list of IRIs"
+                    yield Trouble(owner=owner, message=message, term=place_of(term))
 
 
 def _with_parts(graph: Graph, shapes: set[RdfNode]) -> set[RdfNode]:
