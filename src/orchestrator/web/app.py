@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import MethodNotAllowed, OrchestratorError
@@ -41,7 +42,14 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
 }
-_EXPOSED: Final = "Link, Link-Template, ETag, Location, Accept-Post, Retry-After"
+_ALWAYS: Final = CIMultiDict(
+    {
+        "Server": "orchestrator",
+        "X-Content-Type-Options": "nosniff",
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
+    }
+)
 
 
 def make_app(site: Site) -> web.Application:
@@ -49,7 +57,7 @@ def make_app(site: Site) -> web.Application:
     app = web.Application(middlewares=[_answer_errors])
     app[SITE] = site
     app[RENDERER] = Renderer()
-    app.on_response_prepare.append(_finish)
+    app.on_response_prepare.append(_finisher(site))
     for path, methods in _ROUTES.items():
         resource = app.router.add_resource(path)
         for method, handler in methods.items():
@@ -100,17 +108,19 @@ def _options(*, takes_posts: bool) -> Handler:
     return options
 
 
-async def _finish(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what every answer carries, errors too."""
-    headers = response.headers
-    headers["Server"] = "orchestrator"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Access-Control-Allow-Origin"] = "*"
-    headers["Access-Control-Expose-Headers"] = _EXPOSED
-    if response.content_type == v.HTML:
-        headers["Content-Security-Policy"] = pages.CSP
-        headers["Referrer-Policy"] = "no-referrer"
-    if request.path == "/inbox" or request.path.startswith(inbox.PATH):
-        # W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
-        constrained = link(request.app[SITE].url("/shapes/"), v.CONSTRAINED_BY)
-        headers["Link"] = ", ".join(filter(None, (headers.get("Link"), constrained)))
+def _finisher(site: Site) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what adds the headers that every answer carries, errors too."""
+    # W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
+    constrained = link(site.url("/shapes/"), v.CONSTRAINED_BY)
+
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.update(_ALWAYS)
+        if headers.get("Content-Type", "").startswith(v.HTML):
+            headers["Content-Security-Policy"] = pages.CSP
+            headers["Referrer-Policy"] = "no-referrer"
+        if request.path.startswith("/inbox") and (request.path == "/inbox" or request.path[6] == "/"):
+            said = headers.get("Link")
+            headers["Link"] = f"{said}, {constrained}" if said else constrained
+
+    return finish

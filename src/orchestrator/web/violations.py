@@ -16,6 +16,8 @@ GRAPHS: Final = (v.TURTLE, v.JSON_LD)
 
 def clean(text: str) -> str:
     """Return `text` without what could break a line, a terminal or an encoder (threat T16)."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
