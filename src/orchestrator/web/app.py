@@ -9,9 +9,21 @@ from multidict import CIMultiDict
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import MethodNotAllowed, OrchestratorError
-from orchestrator.web import artefacts, health, inbox, log, notification, pages, problems, profile, shapes
+from orchestrator.web import (
+    artefacts,
+    health,
+    inbox,
+    log,
+    log_page,
+    notification,
+    pages,
+    problems,
+    profile,
+    shapes,
+)
 from orchestrator.web.body import ACCEPT_POST, expect
-from orchestrator.web.rendering import RENDERER, Renderer
+from orchestrator.web.closed import PAGES, ClosedPages
+from orchestrator.web.rendering import PACKER, RENDERER, Renderer
 from orchestrator.web.representation import link
 from orchestrator.web.site import SITE, Site
 
@@ -27,7 +39,7 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     inbox.PATH: {"GET": inbox.show, "POST": inbox.post},
     f"/inbox/{_KEPT}": {"GET": notification.show},
     f"/inbox/{_KEPT}/report": {"GET": notification.report},
-    log.PATH: {"GET": log.show},
+    log_page.PATH: {"GET": log.show},
     "/log/e/{sequence:[1-9][0-9]{0,17}}": {"GET": log.event},
     "/artefacts": {"GET": artefacts.find},
     "/artefacts/log": {"GET": artefacts.find},
@@ -57,6 +69,8 @@ def make_app(site: Site) -> web.Application:
     app = web.Application(middlewares=[_answer_errors])
     app[SITE] = site
     app[RENDERER] = Renderer()
+    app[PACKER] = Renderer(waiting=1_000)
+    app[PAGES] = ClosedPages(page_size=site.page_size, most=site.page_cache)
     app.on_response_prepare.append(_finisher(site))
     for path, methods in _ROUTES.items():
         resource = app.router.add_resource(path)
@@ -74,20 +88,34 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     """Answer whatever goes wrong as a problem, and tell the log what is our own fault."""
     try:
         return await handler(request)
-    except OrchestratorError as error:
+    except Exception as error:
+        if request.writer.output_size > 0:
+            # Half an answer cannot be mended: the reader has to see that it was cut off.
+            if not _has_gone(request):
+                _log.exception("answer_cut route=%s", problems.route_of(request))
+            raise ConnectionResetError from error
+        return await _as_answer(request, error)
+
+
+async def _as_answer(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, OrchestratorError):
         return await problems.answer(request, error)
-    except web.HTTPMethodNotAllowed as error:
+    if isinstance(error, web.HTTPMethodNotAllowed):
         response = await problems.answer(request, MethodNotAllowed())
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return response
-    except web.HTTPException as error:
+    if isinstance(error, web.HTTPException):
         return await problems.answer(request, problems.from_http(error))
-    except Exception:  # noqa: BLE001  (whatever it is, a stranger is not told, and the log is)
-        if request.transport is None or request.transport.is_closing():
-            # The client has gone in the middle of its body: nobody reads this, and no fault is ours.
-            return web.Response(status=400)
-        _log.exception("request_failed route=%s", problems.route_of(request))
-        return problems.outside(request.app[SITE], OrchestratorError())
+    if _has_gone(request):
+        # In the middle of its body: nobody reads this, and no fault is ours.
+        return web.Response(status=400)
+    # Whatever it is, a stranger is not told, and the log is.
+    _log.error("request_failed route=%s", problems.route_of(request), exc_info=error)
+    return problems.outside(request.app[SITE], OrchestratorError())
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _options(*, takes_posts: bool) -> Handler:
