@@ -1,14 +1,10 @@
-"""The routes, and what holds for all of them: errors as problems, headers, OPTIONS (floor 4)."""
+"""The routes, and OPTIONS for all of them (floor 4)."""
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
-from multidict import CIMultiDict
 
-from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import MethodNotAllowed, OrchestratorError
 from orchestrator.web import (
     artefacts,
     health,
@@ -16,19 +12,15 @@ from orchestrator.web import (
     log,
     log_page,
     notification,
-    pages,
     problems,
     profile,
     shapes,
 )
+from orchestrator.web.answering import Handler, guarded
 from orchestrator.web.body import ACCEPT_POST, expect
 from orchestrator.web.closed import PAGES, ClosedPages
 from orchestrator.web.rendering import PACKER, RENDERER, Renderer
-from orchestrator.web.representation import link
 from orchestrator.web.site import SITE, Site
-
-_log = logging.getLogger(__name__)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SLUG: Final = "[a-z0-9][a-z0-9.-]{0,79}"
 _KEPT: Final = "{token:[A-Za-z0-9_-]{1,128}}"
@@ -54,68 +46,23 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
 }
-_ALWAYS: Final = CIMultiDict(
-    {
-        "Server": "orchestrator",
-        "X-Content-Type-Options": "nosniff",
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
-    }
-)
 
 
 def make_app(site: Site) -> web.Application:
     """Return the application that serves `site`."""
-    app = web.Application(middlewares=[_answer_errors])
+    app = web.Application()
     app[SITE] = site
     app[RENDERER] = Renderer()
     app[PACKER] = Renderer(waiting=1_000)
     app[PAGES] = ClosedPages(page_size=site.page_size, most=site.page_cache)
-    app.on_response_prepare.append(_finisher(site))
     for path, methods in _ROUTES.items():
         resource = app.router.add_resource(path)
-        for method, handler in methods.items():
-            resource.add_route(method, handler, expect_handler=expect)
-            if method == "GET":
-                resource.add_route("HEAD", handler, expect_handler=expect)
-        takes_posts = "POST" in methods
-        resource.add_route("OPTIONS", _options(takes_posts=takes_posts), expect_handler=expect)
+        handlers = dict(methods)
+        handlers["HEAD"] = handlers["GET"]
+        handlers["OPTIONS"] = _options(takes_posts="POST" in methods)
+        for method, handler in handlers.items():
+            resource.add_route(method, guarded(handler, path=path), expect_handler=expect)
     return app
-
-
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever goes wrong as a problem, and tell the log what is our own fault."""
-    try:
-        return await handler(request)
-    except Exception as error:
-        if request.writer.output_size > 0:
-            # Half an answer cannot be mended: the reader has to see that it was cut off.
-            if not _has_gone(request):
-                _log.exception("answer_cut route=%s", problems.route_of(request))
-            raise ConnectionResetError from error
-        return await _as_answer(request, error)
-
-
-async def _as_answer(request: web.Request, error: Exception) -> web.Response:
-    if isinstance(error, OrchestratorError):
-        return await problems.answer(request, error)
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        response = await problems.answer(request, MethodNotAllowed())
-        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        return response
-    if isinstance(error, web.HTTPException):
-        return await problems.answer(request, problems.from_http(error))
-    if _has_gone(request):
-        # In the middle of its body: nobody reads this, and no fault is ours.
-        return web.Response(status=400)
-    # Whatever it is, a stranger is not told, and the log is.
-    _log.error("request_failed route=%s", problems.route_of(request), exc_info=error)
-    return problems.outside(request.app[SITE], OrchestratorError())
-
-
-def _has_gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 def _options(*, takes_posts: bool) -> Handler:
@@ -134,21 +81,3 @@ def _options(*, takes_posts: bool) -> Handler:
         return web.Response(status=204, headers=headers)
 
     return options
-
-
-def _finisher(site: Site) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return what adds the headers that every answer carries, errors too."""
-    # W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
-    constrained = link(site.url("/shapes/"), v.CONSTRAINED_BY)
-
-    async def finish(request: web.Request, response: web.StreamResponse) -> None:
-        headers = response.headers
-        headers.update(_ALWAYS)
-        if headers.get("Content-Type", "").startswith(v.HTML):
-            headers["Content-Security-Policy"] = pages.CSP
-            headers["Referrer-Policy"] = "no-referrer"
-        if request.path.startswith("/inbox") and (request.path == "/inbox" or request.path[6] == "/"):
-            said = headers.get("Link")
-            headers["Link"] = f"{said}, {constrained}" if said else constrained
-
-    return finish

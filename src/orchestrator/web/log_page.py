@@ -20,6 +20,7 @@ from orchestrator.ports import Head, Query
 from orchestrator.web import collection, parameters
 from orchestrator.web.closed import PAGES, Form, Forms
 from orchestrator.web.coding import GZIP, IDENTITY, coding_for, gzip
+from orchestrator.web.headers import finish
 from orchestrator.web.rendering import MAX_BYTES, PACKER, RENDERER, convert, too_large
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -201,6 +202,7 @@ async def _send(
 ) -> web.StreamResponse:
     """Send an answer piece by piece, each when the reader has taken enough of what was sent before."""
     response = web.StreamResponse(headers=headers)
+    finish(response)
     await response.prepare(request)
     if request.method != "HEAD":
         async for piece in pieces:
