@@ -13,6 +13,9 @@ from multidict import CIMultiDict
 
 Key = tuple[int, str]
 """A page's number and the media type of its form."""
+_ANSWERS: Final = 1_000
+_LONGEST: Final = 300
+"""Characters of a question whose answer is remembered."""
 _OVERHEAD: Final = 2_048
 """Bytes that an entry takes beside its bodies: headers and keys."""
 
@@ -25,6 +28,8 @@ class Form(NamedTuple):
     """All that never change: every one but Link, which tells where the log ends now."""
 
 
+Asked = tuple[str, str | None, str | None]
+"""A query string, Accept and Accept-Encoding, as they were sent."""
 Forms = dict[str, Form]
 """A page in one media type by content coding; empty for a page that is too large to be kept."""
 
@@ -39,9 +44,35 @@ class ClosedPages:
         self._kept: OrderedDict[Key, Forms] = OrderedDict()
         self._size = 0
         self._under_way: dict[Key, asyncio.Task[Forms]] = {}
+        self._answers: dict[Asked, tuple[Key, Form]] = {}
         self._erasures = 0
-        self.end = 0
+        self._end = 0
+
+    @property
+    def end(self) -> int:
         """The last sequence that this process has seen in the log."""
+        return self._end
+
+    def see(self, sequence: int) -> None:
+        """Take note that the log has come to `sequence`: links to its end may be others now."""
+        if sequence > self._end:
+            self._end = sequence
+            self._answers.clear()
+
+    def recall(self, asked: Asked) -> Form | None:
+        """Return the form that answered just this question, and answers it still."""
+        known = self._answers.get(asked)
+        if known is None:
+            return None
+        self._kept.move_to_end(known[0])
+        return known[1]
+
+    def remember(self, asked: Asked, key: Key, form: Form) -> None:
+        """Let `form`, of the page `key`, answer `asked` for as long as it stays right and kept."""
+        if key in self._kept and sum(map(len, filter(None, asked))) <= _LONGEST:
+            if len(self._answers) >= _ANSWERS:
+                self._answers.clear()
+            self._answers[asked] = (key, form)
 
     def get(self, key: Key) -> Forms | None:
         """Return what is kept of a page; None when it has to be made."""
@@ -75,14 +106,18 @@ class ClosedPages:
         self._kept[key] = forms
         self._size += size
         while self._size > self._most:
-            self._size -= _size(self._kept.popitem(last=False)[1])
+            self._drop(next(iter(self._kept)))
 
     def forget(self, sequence: int) -> None:
         """Make the page of the event `sequence` anew in all its forms, from what is stored now."""
         self._erasures += 1
         number = -(-sequence // self._page_size)
         for key in [key for key in self._kept if key[0] == number]:
-            self._size -= _size(self._kept.pop(key))
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        self._size -= _size(self._kept.pop(key))
+        self._answers.clear()
 
 
 def _size(forms: Forms) -> int:

@@ -36,6 +36,9 @@ _Headers = dict[str, str]
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Answer with the root, a page, or a filtered read, as the parameters say."""
+    known = log_page.recall(request)
+    if known is not None:
+        return known
     given = parameters.read(request, ("page", *_FILTERS))
     if "page" in given:
         if len(given) > 1:

@@ -18,7 +18,7 @@ from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.jsonld import Contexts
 from orchestrator.ports import Head, Query
 from orchestrator.web import collection, parameters
-from orchestrator.web.closed import PAGES, Form, Forms
+from orchestrator.web.closed import PAGES, Asked, Form, Forms, Key
 from orchestrator.web.coding import GZIP, IDENTITY, coding_for, gzip
 from orchestrator.web.headers import finish
 from orchestrator.web.rendering import MAX_BYTES, PACKER, RENDERER, convert, too_large
@@ -48,6 +48,13 @@ _SLICE: Final = 256 * 1024
 _VARY: Final = "Accept, Accept-Encoding"
 
 
+def recall(request: web.Request) -> web.Response | None:
+    """Return the answer of a moment ago to the same question, where a closed page was the answer."""
+    headers = request.headers
+    form = None if "If-None-Match" in headers else request.app[PAGES].recall(_asked(request))
+    return None if form is None else web.Response(body=form.body, headers=form.headers)
+
+
 async def show(request: web.Request, given: Mapping[str, str]) -> web.StreamResponse:
     """Answer with page N: sequences (N-1)·size+1 to N·size, whenever it is read."""
     site = request.app[SITE]
@@ -66,14 +73,13 @@ async def show(request: web.Request, given: Mapping[str, str]) -> web.StreamResp
         forms = await pages.make((number, chosen), partial(_closed, request.app, number, chosen))
     if not forms:
         return await _in_pieces(request, number, chosen, number * site.page_size)
-    return await _kept(request, number, forms)
+    return await _kept(request, (number, chosen), forms[coding_for(request)])
 
 
 async def end_of_log(request: web.Request) -> Head:
     """Return where the log ends, and remember it for the links of pages that need not ask."""
-    pages = request.app[PAGES]
     head = await request.app[SITE].reader.head()
-    pages.end = max(pages.end, head.sequence)
+    request.app[PAGES].see(head.sequence)
     return head
 
 
@@ -90,16 +96,20 @@ def last_page(site: Site, sequence: int) -> int:
     return max(1, -(-sequence // site.page_size))
 
 
-async def _kept(request: web.Request, number: int, forms: Forms) -> web.StreamResponse:
-    form = forms[coding_for(request)]
-    if "If-None-Match" in request.headers and is_unchanged(request, form.headers):
+async def _kept(request: web.Request, key: Key, form: Form) -> web.StreamResponse:
+    if is_unchanged(request, form.headers):
         return not_modified({name: form.headers[name] for name in ("ETag", "Cache-Control", "Vary")})
     headers = form.headers.copy()
-    headers["Link"] = _links(request, number)
-    if len(form.body) <= _SLICE:
-        return web.Response(body=form.body, headers=headers)
-    headers["Content-Length"] = str(len(form.body))
-    return await _send(request, headers, _slices(form.body))
+    headers["Link"] = _links(request, key[0])
+    if len(form.body) > _SLICE:
+        headers["Content-Length"] = str(len(form.body))
+        return await _send(request, headers, _slices(form.body))
+    request.app[PAGES].remember(_asked(request), key, Form(form.body, headers))
+    return web.Response(body=form.body, headers=headers)
+
+
+def _asked(request: web.Request) -> Asked:
+    return request.rel_url.raw_query_string, accept_of(request), request.headers.get("Accept-Encoding")
 
 
 async def _closed(app: web.Application, number: int, chosen: str) -> Forms:

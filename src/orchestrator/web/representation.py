@@ -51,7 +51,8 @@ def parse_type(text: str) -> MediaType:
 
 def accept_of(request: web.BaseRequest) -> str | None:
     """Return all that a request says in Accept; None when it says nothing."""
-    return ", ".join(request.headers.getall("Accept", ())) or None
+    said = request.headers.getall("Accept", ())
+    return (said[0] if len(said) == 1 else ", ".join(said)) or None
 
 
 def negotiate(accept: str | None, offers: tuple[str, ...]) -> str:
