@@ -158,7 +158,9 @@ def build(tmp_path: Path) -> Build:
         try:
             async with serve(make_app(site), bound, header_timeout=header_timeout, connections=connections):
                 base = f"http://127.0.0.1:{port}"
-                async with aiohttp.ClientSession(base, auto_decompress=False) as session:
+                async with aiohttp.ClientSession(
+                    base, auto_decompress=False, headers={"Accept-Encoding": "identity"}
+                ) as session:
                     yield House(site=site, store=store, session=session, port=port)
         finally:
             bound.close()

@@ -1,21 +1,26 @@
-"""The routes, and what holds for all of them: errors as problems, headers, OPTIONS (floor 4)."""
+"""The routes, and OPTIONS for all of them (floor 4)."""
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 
-from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import MethodNotAllowed, OrchestratorError
-from orchestrator.web import artefacts, health, inbox, log, notification, pages, problems, profile, shapes
+from orchestrator.web import (
+    artefacts,
+    health,
+    inbox,
+    log,
+    log_page,
+    notification,
+    problems,
+    profile,
+    shapes,
+)
+from orchestrator.web.answering import Handler, guarded
 from orchestrator.web.body import ACCEPT_POST, expect
-from orchestrator.web.rendering import RENDERER, Renderer
-from orchestrator.web.representation import link
+from orchestrator.web.closed import PAGES, ClosedPages
+from orchestrator.web.rendering import PACKER, RENDERER, Renderer
 from orchestrator.web.site import SITE, Site
-
-_log = logging.getLogger(__name__)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SLUG: Final = "[a-z0-9][a-z0-9.-]{0,79}"
 _KEPT: Final = "{token:[A-Za-z0-9_-]{1,128}}"
@@ -26,7 +31,7 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     inbox.PATH: {"GET": inbox.show, "POST": inbox.post},
     f"/inbox/{_KEPT}": {"GET": notification.show},
     f"/inbox/{_KEPT}/report": {"GET": notification.report},
-    log.PATH: {"GET": log.show},
+    log_page.PATH: {"GET": log.show},
     "/log/e/{sequence:[1-9][0-9]{0,17}}": {"GET": log.event},
     "/artefacts": {"GET": artefacts.find},
     "/artefacts/log": {"GET": artefacts.find},
@@ -41,45 +46,23 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
 }
-_EXPOSED: Final = "Link, Link-Template, ETag, Location, Accept-Post, Retry-After"
 
 
 def make_app(site: Site) -> web.Application:
     """Return the application that serves `site`."""
-    app = web.Application(middlewares=[_answer_errors])
+    app = web.Application()
     app[SITE] = site
     app[RENDERER] = Renderer()
-    app.on_response_prepare.append(_finish)
+    app[PACKER] = Renderer(waiting=1_000)
+    app[PAGES] = ClosedPages(page_size=site.page_size, most=site.page_cache)
     for path, methods in _ROUTES.items():
         resource = app.router.add_resource(path)
-        for method, handler in methods.items():
-            resource.add_route(method, handler, expect_handler=expect)
-            if method == "GET":
-                resource.add_route("HEAD", handler, expect_handler=expect)
-        takes_posts = "POST" in methods
-        resource.add_route("OPTIONS", _options(takes_posts=takes_posts), expect_handler=expect)
+        handlers = dict(methods)
+        handlers["HEAD"] = handlers["GET"]
+        handlers["OPTIONS"] = _options(takes_posts="POST" in methods)
+        for method, handler in handlers.items():
+            resource.add_route(method, guarded(handler, path=path), expect_handler=expect)
     return app
-
-
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever goes wrong as a problem, and tell the log what is our own fault."""
-    try:
-        return await handler(request)
-    except OrchestratorError as error:
-        return await problems.answer(request, error)
-    except web.HTTPMethodNotAllowed as error:
-        response = await problems.answer(request, MethodNotAllowed())
-        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        return response
-    except web.HTTPException as error:
-        return await problems.answer(request, problems.from_http(error))
-    except Exception:  # noqa: BLE001  (whatever it is, a stranger is not told, and the log is)
-        if request.transport is None or request.transport.is_closing():
-            # The client has gone in the middle of its body: nobody reads this, and no fault is ours.
-            return web.Response(status=400)
-        _log.exception("request_failed route=%s", problems.route_of(request))
-        return problems.outside(request.app[SITE], OrchestratorError())
 
 
 def _options(*, takes_posts: bool) -> Handler:
@@ -98,19 +81,3 @@ def _options(*, takes_posts: bool) -> Handler:
         return web.Response(status=204, headers=headers)
 
     return options
-
-
-async def _finish(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what every answer carries, errors too."""
-    headers = response.headers
-    headers["Server"] = "orchestrator"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Access-Control-Allow-Origin"] = "*"
-    headers["Access-Control-Expose-Headers"] = _EXPOSED
-    if response.content_type == v.HTML:
-        headers["Content-Security-Policy"] = pages.CSP
-        headers["Referrer-Policy"] = "no-referrer"
-    if request.path == "/inbox" or request.path.startswith(inbox.PATH):
-        # W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
-        constrained = link(request.app[SITE].url("/shapes/"), v.CONSTRAINED_BY)
-        headers["Link"] = ", ".join(filter(None, (headers.get("Link"), constrained)))

@@ -5,7 +5,7 @@ IRI. Nothing stored is parsed or written again: what is read is what was hashed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
@@ -37,6 +37,8 @@ PAGE_CONTEXT: Final[Mapping[str, Any]] = {
 }
 """What every document about the log is read under; written into each, so that readers fetch nothing."""
 _COMPACT: Final = (",", ":")
+END: Final = b"]}"
+"""What closes a page."""
 _EVENT_CONTEXT: Final = json.dumps({"@version": 1.1, **CONTEXT}, separators=_COMPACT).encode()
 
 
@@ -49,9 +51,17 @@ def document(members: Mapping[str, object]) -> bytes:
 
 def page(members: Mapping[str, object], events: Sequence[LifecycleEvent]) -> bytes:
     """Return a page with `members` of its own and its events, in the order given."""
-    listed = document({**members, "ldp:contains": [event.iri for event in events]})
-    items = b",".join(member(event.envelope, event.payload, event.salt) for event in events)
-    return b'%s,"orderedItems":[%s]}' % (listed[:-1], items)
+    return opening(members, [event.iri for event in events]) + listed(events) + END
+
+
+def opening(members: Mapping[str, object], iris: Sequence[str]) -> bytes:
+    """Return the beginning of a page that contains the events `iris`; their nodes follow, then `END`."""
+    return document({**members, "ldp:contains": iris})[:-1] + b',"orderedItems":['
+
+
+def listed(events: Iterable[LifecycleEvent]) -> bytes:
+    """Return events as nodes of a page's list."""
+    return b",".join(member(event.envelope, event.payload, event.salt) for event in events)
 
 
 def one(event: LifecycleEvent) -> bytes:

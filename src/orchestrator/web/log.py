@@ -10,11 +10,10 @@ from aiohttp import web
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import BadRequest, NotFound
 from orchestrator.core.event import LifecycleEvent
-from orchestrator.ports import Head, Query
-from orchestrator.web import collection, parameters
+from orchestrator.ports import Query
+from orchestrator.web import collection, log_page, parameters
+from orchestrator.web.log_page import OFFERS, PATH, TYPES, end_of_log, last_page, page_url
 from orchestrator.web.representation import (
-    AS_JSON_LD,
-    IMMUTABLE,
     REVALIDATE,
     accept_of,
     cache_headers,
@@ -27,9 +26,6 @@ from orchestrator.web.representation import (
 from orchestrator.web.site import SITE, Site
 from orchestrator.web.texts import linked
 
-PATH: Final = "/log"
-OFFERS: Final = (*AS_JSON_LD, v.N_QUADS)
-_PAGE: Final = ["OrderedCollectionPage", "ldp:BasicContainer"]
 _FILTERS: Final = ("since", "type", "artefact", "actor", "in-reply-to", "limit")
 _MAX_LIMIT: Final = 1_000
 _READ_AT_ONCE: Final = 50
@@ -38,13 +34,16 @@ _ENOUGH: Final = 1024 * 1024
 _Headers = dict[str, str]
 
 
-async def show(request: web.Request) -> web.Response:
+async def show(request: web.Request) -> web.StreamResponse:
     """Answer with the root, a page, or a filtered read, as the parameters say."""
+    known = log_page.recall(request)
+    if known is not None:
+        return known
     given = parameters.read(request, ("page", *_FILTERS))
     if "page" in given:
         if len(given) > 1:
             raise BadRequest("The parameter “page” goes alone: a page has the same members for everyone.")
-        return await _page(request, given)
+        return await log_page.show(request, given)
     if given:
         return await _filtered(request, given)
     return await _root(request)
@@ -53,13 +52,13 @@ async def show(request: web.Request) -> web.Response:
 async def _root(request: web.Request) -> web.Response:
     site = request.app[SITE]
     chosen = negotiate(accept_of(request), OFFERS)
-    head = await site.reader.head()
+    head = await end_of_log(request)
     url = site.url(PATH)
     headers = cache_headers(entity_tag(chosen, url, head.sequence, site.page_size))
     headers |= discovery(site)
     if is_unchanged(request, headers):
         return not_modified(headers)
-    ends = {"first": _page_url(site, 1), "last": _page_url(site, _last_page(site, head))}
+    ends = {"first": page_url(site, 1), "last": page_url(site, last_page(site, head.sequence))}
     headers["Link"] = ", ".join((*(link(to, rel) for rel, to in ends.items()), headers["Link"]))
     root = collection.document(
         {
@@ -71,39 +70,6 @@ async def _root(request: web.Request) -> web.Response:
         }
     )
     return await linked(request, root, chosen, headers)
-
-
-async def _page(request: web.Request, given: Mapping[str, str]) -> web.Response:
-    """Answer with page N: sequences (N-1)·size+1 to N·size, whenever it is read."""
-    site = request.app[SITE]
-    most = parameters.LARGEST // site.page_size
-    number = parameters.integer(given, "page", low=1, high=most, default=1)
-    chosen = negotiate(accept_of(request), OFFERS)
-    head = await site.reader.head()
-    last = _last_page(site, head)
-    if number > last:
-        raise NotFound(f"The log ends with page {last}.")
-    url, end = _page_url(site, number), number * site.page_size
-    # The last page may be full and is open all the same: it has yet to say what comes next.
-    closed = number < last
-    open_headers = cache_headers(entity_tag(chosen, url, head.sequence, site.page_size))
-    if not closed and is_unchanged(request, open_headers):
-        return not_modified(open_headers)
-    links = {
-        "first": _page_url(site, 1),
-        "prev": _page_url(site, number - 1) if number > 1 else None,
-        "next": _page_url(site, number + 1) if number < last else None,
-        "last": _page_url(site, last),
-    }
-    # A closed page must not change, so the log's present end is for headers only.
-    kept = {rel: to for rel, to in links.items() if rel != "last"}
-    events = await site.reader.events(Query(since=end - site.page_size, until=end, limit=site.page_size))
-    body = collection.page({"id": url, "type": _PAGE, "partOf": site.url(PATH), **kept}, events)
-    headers = cache_headers(entity_tag(chosen, body), IMMUTABLE) if closed else open_headers
-    if closed and is_unchanged(request, headers):
-        return not_modified(headers)
-    headers["Link"] = _links(links)
-    return await linked(request, body, chosen, headers)
 
 
 async def _filtered(request: web.Request, given: Mapping[str, str]) -> web.Response:
@@ -126,7 +92,7 @@ async def filtered(
         limit=parameters.integer(given, "limit", low=1, high=_MAX_LIMIT, default=site.page_size),
     )
     chosen = negotiate(accept_of(request), OFFERS)
-    head = await site.reader.head()
+    head = await end_of_log(request)
     url = f"{base}?{urlencode(given)}" if given else base
     headers = cache_headers(entity_tag(chosen, url, query, head.sequence))
     if is_unchanged(request, headers):
@@ -138,7 +104,7 @@ async def filtered(
         following = f"{base}?{urlencode({**given, 'since': events[-1].sequence})}"
         headers["Link"] = link(following, "next")
     part_of = base if given else None
-    body = collection.page({"id": url, "type": _PAGE, "partOf": part_of, "next": following}, events)
+    body = collection.page({"id": url, "type": TYPES, "partOf": part_of, "next": following}, events)
     return await linked(request, body, chosen, headers)
 
 
@@ -188,15 +154,3 @@ def discovery(site: Site) -> _Headers:
         # RFC 9652: a structured field, whose template is a string (RFC 6570).
         "Link-Template": f'"{site.url("/artefacts/log{?url}")}"; rel="eventlog"',
     }
-
-
-def _links(links: Mapping[str, str | None]) -> str:
-    return ", ".join(link(to, rel) for rel, to in links.items() if to is not None)
-
-
-def _page_url(site: Site, number: int) -> str:
-    return f"{site.url(PATH)}?page={number}"
-
-
-def _last_page(site: Site, head: Head) -> int:
-    return max(1, -(-head.sequence // site.page_size))

@@ -69,6 +69,8 @@ def flag(request: web.BaseRequest, name: str) -> bool:
 
     Others are passed over: an inbox's URL may carry a query of its own. Raises `BadRequest`.
     """
+    if not request.query_string:
+        return False
     values = request.query.getall(name, ["false"])
     if values not in (["true"], ["false"]):
         raise BadRequest(f"The parameter “{name}” must be true or false.")

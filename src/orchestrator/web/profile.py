@@ -5,7 +5,7 @@ from html import escape
 from aiohttp import web
 
 from orchestrator.core import vocabulary as v
-from orchestrator.web import collection, log, pages
+from orchestrator.web import collection, log, log_page, pages
 from orchestrator.web.representation import (
     AS_JSON_LD,
     accept_of,
@@ -41,8 +41,8 @@ def _document(site: Site) -> bytes:
             "name": site.identity.name,
             "inbox": site.url("/inbox/"),
             # What we tell the world is the log; ActivityPub's word for that is the outbox.
-            "outbox": site.url(log.PATH),
-            "eventLog": site.url(log.PATH),
+            "outbox": site.url(log_page.PATH),
+            "eventLog": site.url(log_page.PATH),
             "log:artefactPrefix": list(site.artefacts) or None,
         }
     )

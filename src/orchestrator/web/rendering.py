@@ -1,8 +1,9 @@
 """RDF forms of documents that exist as JSON-LD: made on request, off the event loop, within bounds."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final, ParamSpec, TypeVar
 
 from aiohttp import web
@@ -30,19 +31,28 @@ class Renderer:
         self._most = at_once + waiting
         self._present = 0
 
-    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call `function` in a thread. Raises `Overloaded` when too many wait already."""
+    @contextlib.asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """Hold one of the places, once it is free. Raises `Overloaded` when too many wait already."""
         if self._present >= self._most:
             raise Overloaded
         self._present += 1
         try:
             async with self._room:
-                return await asyncio.to_thread(function, *args, **kwargs)
+                yield
         finally:
             self._present -= 1
 
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call `function` in a thread. Raises `Overloaded` when too many wait already."""
+        async with self.room():
+            return await asyncio.to_thread(function, *args, **kwargs)
+
 
 RENDERER: Final = web.AppKey("renderer", Renderer)
+"""For RDF, which can take a second."""
+PACKER: Final = web.AppKey("packer", Renderer)
+"""For JSON-LD pages, which take milliseconds: every connection may wait."""
 
 
 def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
@@ -51,7 +61,7 @@ def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
     Raises `NotAcceptable` for one that cannot be had in that form.
     """
     if len(document) > MAX_BYTES:
-        raise NotAcceptable(f"This resource is too large for {media_type}; read it as {v.JSON_LD}.")
+        raise too_large(media_type)
     try:
         dataset = to_quads(expand(json.loads(document), contexts), contexts)
     except (NotJsonLd, ScreeningRefused, ValueError, RecursionError):
@@ -59,6 +69,11 @@ def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
     if media_type == v.TURTLE:
         return serialise(graph_of(dataset), v.TURTLE)
     return "".join(_lines(dataset)).encode()
+
+
+def too_large(media_type: str) -> NotAcceptable:
+    """Return the refusal of a form that would cost too much."""
+    return NotAcceptable(f"This resource is too large for {media_type}; read it as {v.JSON_LD}.")
 
 
 def _lines(dataset: Mapping[str, list[Quad]]) -> Iterator[str]:

@@ -4,9 +4,10 @@ Content negotiation (RFC 9110, section 12), entity tags and conditional reads (s
 (RFC 8288).
 """
 
+import functools
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ PRIVATE: Final = "private, no-cache"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 _URI: Final = "%:/?#[]@!$&'()*+,;=~"
-_QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 _ANY: Final = "*/*"
 _MAX_ACCEPT: Final = 2_000
 """Characters of Accept that are read; browsers send about 150."""
@@ -50,15 +51,21 @@ def parse_type(text: str) -> MediaType:
 
 def accept_of(request: web.BaseRequest) -> str | None:
     """Return all that a request says in Accept; None when it says nothing."""
-    return ", ".join(request.headers.getall("Accept", ())) or None
+    said = request.headers.getall("Accept", ())
+    return (said[0] if len(said) == 1 else ", ".join(said)) or None
 
 
-def negotiate(accept: str | None, offers: Sequence[str]) -> str:
+def negotiate(accept: str | None, offers: tuple[str, ...]) -> str:
     """Return the offer that `accept` likes best; equals go to the more explicit wish, then to ours.
 
     HTML is for those who name it: no wildcard chooses it. Raises `NotAcceptable`, which lists the offers.
     """
-    wishes = _wishes(accept) if accept else []
+    return _chosen(accept[:_MAX_ACCEPT], offers) if accept else offers[0]
+
+
+@functools.lru_cache(maxsize=512)
+def _chosen(accept: str, offers: tuple[str, ...]) -> str:
+    wishes = _wishes(accept)
     if not wishes:
         return offers[0]
     ranked = [(*_rank(offer, wishes), -place, offer) for place, offer in enumerate(offers)]
@@ -79,7 +86,7 @@ def _wishes(accept: str) -> list[_Wish]:
     for part in accept[:_MAX_ACCEPT].split(","):
         parsed = parse_type(part)
         weight = next((value for key, value in parsed.parameters if key == "q"), "1")
-        if "/" in parsed.name and _QUALITY.fullmatch(weight):
+        if "/" in parsed.name and QUALITY.fullmatch(weight):
             wanted = frozenset(pair for pair in parsed.parameters if pair[0] != "q")
             found.append(_Wish(MediaType(parsed.name, wanted), float(weight)))
     return found
@@ -109,8 +116,11 @@ def _specificity(offer: MediaType, wanted: MediaType) -> int:
 
 def entity_tag(*parts: object) -> str:
     """Return the opaque tag of the representation that `parts` determine."""
-    text = "\n".join(str(part) for part in parts)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else str(part).encode("utf-8", "backslashreplace"))
+        digest.update(b"\n")
+    return digest.hexdigest()[:32]
 
 
 def cache_headers(tag: str, caching: str = REVALIDATE, vary: str = "Accept") -> dict[str, str]:

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
 from orchestrator.core.errors import BadRequest, OrchestratorError
 from orchestrator.web import problems
+from orchestrator.web.answering import unrouted
+from orchestrator.web.headers import finish
 from orchestrator.web.site import SITE, Site
 
 _log = logging.getLogger(__name__)
@@ -124,6 +126,19 @@ class _Connection(web.RequestHandler):
         if self._request_count == 0:
             self.force_close()
 
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send an answer; aiohttp's own refusal, when no route was found, in our words."""
+        if isinstance(resp, web.HTTPException) and isinstance(request, web.Request):
+            return self._refuse(request, resp, start_time)
+        return super().finish_response(request, resp, start_time)
+
+    async def _refuse(
+        self, request: web.Request, error: web.HTTPException, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        return await super().finish_response(request, await unrouted(request, error), start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -142,5 +157,6 @@ class _Connection(web.RequestHandler):
         else:
             _log.error("request_failed route=none", exc_info=exc)
         response = problems.outside(self._site, error)
+        finish(response)
         response.force_close()
         return response

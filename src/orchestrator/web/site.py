@@ -45,6 +45,8 @@ class Site:
     """Markdown by slug."""
     page_size: int = 250
     """Events on a page of the log; a page's URL means the same members for life."""
+    page_cache: int = 32 * 1024 * 1024
+    """Bytes of closed pages, ready to be sent, that are kept in memory."""
     listing_size: int = 1000
     """Notifications that a listing of the inbox shows at once."""
 

@@ -1,0 +1,46 @@
+"""The headers that every answer carries, errors too."""
+
+import functools
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from orchestrator.core import vocabulary as v
+from orchestrator.web import pages
+from orchestrator.web.representation import link
+from orchestrator.web.site import Site
+
+_ALWAYS: Final = CIMultiDict(
+    {
+        "Server": "orchestrator",
+        "X-Content-Type-Options": "nosniff",
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
+    }
+)
+
+
+def finish(response: web.StreamResponse) -> None:
+    """Add what every answer carries. Whoever prepares an answer himself calls this before."""
+    headers = response.headers
+    headers.update(_ALWAYS)
+    if headers.get("Content-Type", "").startswith(v.HTML):
+        headers["Content-Security-Policy"] = pages.CSP
+        headers["Referrer-Policy"] = "no-referrer"
+
+
+def constrain(response: web.StreamResponse, site: Site) -> None:
+    """Add the link to our shapes that every answer of the inbox carries.
+
+    W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
+    """
+    headers = response.headers
+    said = headers.get("Link")
+    shapes = _constraints(site.public_url)
+    headers["Link"] = f"{said}, {shapes}" if said else shapes
+
+
+@functools.cache
+def _constraints(public_url: str) -> str:
+    return link(public_url + "/shapes/", v.CONSTRAINED_BY)
