@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import load
-from benchmarks.accept import Subject, in_turn, kept, serve
+from benchmarks.accept import Subject, in_turn, kept, serve, warm
 from benchmarks.model import BenchmarkFailed, Result, Task, at_least, ratios
 from benchmarks.process import started
 
@@ -15,8 +15,6 @@ _DELAY: Final = 5
 
 class _Counted(Subject):
     """A subject whose commits are counted."""
-
-    __slots__ = ("file", "rows")
 
     def __init__(self, task: Task, name: str, *hooks: str) -> None:
         """Take the hooks that the server is started with."""
@@ -43,7 +41,7 @@ def measure(task: Task) -> Result:
     quick, slow = _Counted(task, "commits"), _Counted(task, "slow-commits", "--delay", str(_DELAY))
     with started(quick.server, slow.server):
         for subject in (quick, slow):
-            load.warm(f"{subject.server.url}/inbox/")
+            warm(subject.server, task)
         in_turn((quick, slow), task)
     result = Result()
     told = f"{statistics.median(quick.rate):,.0f}/s; with +{_DELAY} ms for each commit {statistics.median(slow.rate):,.0f}/s"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import load, notifications
-from benchmarks.accept import Subject, serve, unfinished, until
+from benchmarks.accept import Subject, serve, unfinished, until, warm
 from benchmarks.model import BenchmarkFailed, Result, Task, at_most, ratios, say
 from benchmarks.process import Server, started
 
@@ -143,7 +143,7 @@ def measure(task: Task) -> Result:
     tail: list[float] = []
     rates: list[float] = []
     with started(server):
-        load.warm(f"{server.url}/inbox/")
+        warm(server, task)
         until(lambda: unfinished(server) == 0, "warming up")
         commit = _commit(task.folder / "commits.sqlite")
         for number in range(task.rounds):

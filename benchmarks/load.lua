@@ -2,10 +2,13 @@
 -- `templates` (empty for GET), `method`, `path` and `headers` are written above this by benchmarks/load.py.
 local number = 0
 local many = #templates
-local fixed = many == 0 and wrk.format(method, path, headers) or nil
+local fixed
 
 function request()
-  if fixed then return fixed end
+  if many == 0 then
+    fixed = fixed or wrk.format(method, path, headers)
+    return fixed
+  end
   number = number + 1
   local parts = templates[number % many + 1]
   return wrk.format(method, path, headers, table.concat(parts, string.format("%012x", number)))

@@ -88,7 +88,7 @@ def _run(
     )
 
 
-def warm(url: str, requests: int = 60) -> None:
+def warm(url: str, requests: int) -> None:
     """Post a few notifications of every pattern, so that every worker has met all of them."""
     one_by_one = notifications.stream()
 

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from benchmarks import load
-from benchmarks.accept import kept, serve, settle, unfinished, until
+from benchmarks.accept import kept, serve, settle, unfinished, until, warm
 from benchmarks.model import Result, Task, at_most, say
 from benchmarks.process import Server, resident, started, tree
 
@@ -38,10 +38,10 @@ def _memory(server: Server) -> list[float]:
 
 
 def _grow(task: Task, result: Result) -> None:
-    wanted = task.pick(50, 5_000, 100_000)
+    wanted = task.pick(100, 5_000, 100_000)
     server = serve(task, "growth")
     with started(server):
-        load.warm(f"{server.url}/inbox/")
+        warm(server, task)
         # What the first tenth makes grow are caches that are full by then, not a leak.
         first = _feed(server, task, wanted // 10, _MOST[task.mode] / 10)
         before = sum(_memory(server))

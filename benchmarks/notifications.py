@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, cycle
+from typing import Any
 
 from orchestrator.catalogue import packaged
 
@@ -61,3 +62,27 @@ def lua(run: str) -> str:
         parts = ",".join(f"[==[{part.replace(_RUN, run)}]==]" for part in template.parts)
         rows.append(f"{{{parts}}}")
     return ",\n".join(rows)
+
+
+def broken() -> Iterator[bytes]:
+    """Yield every document of `invalid.json`: a valid one, changed by a patch (RFC 6902)."""
+    for path in sorted(packaged("specimens").glob("*/invalid.json")):
+        valid = (path.parent / "valid.json").read_text("utf-8")
+        for case in json.loads(path.read_text("utf-8")):
+            document = json.loads(valid)
+            for operation in case["patch"]:
+                _change(document, **operation)
+            yield json.dumps(document, indent=2, ensure_ascii=False).encode()
+
+
+def _change(document: Any, op: str, path: str, value: object = None) -> None:  # noqa: ANN401  (JSON of any form)
+    *steps, last = (step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
+    for step in steps:
+        document = document[int(step)] if isinstance(document, list) else document[step]
+    if isinstance(document, list):
+        place = len(document) if last == "-" else int(last)
+        document[place : place + (op != "add")] = [] if op == "remove" else [value]
+    elif op == "remove":
+        del document[last]
+    else:
+        document[last] = value

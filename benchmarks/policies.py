@@ -43,7 +43,7 @@ def many(number: int) -> dict[str, str]:
 
 def _policy(types: str, then: str, more: str = "") -> str:
     return (
-        f"{_PREFIXES}<#it> a pol:Policy ; rdfs:label \"it\" ;\n"
+        f'{_PREFIXES}<#it> a pol:Policy ; rdfs:label "it" ;\n'
         f"  pol:when [ a sh:NodeShape ; {more} sh:property [ sh:path rdf:type ; {types} ] ] ;\n"
         f"  pol:then {then} .\n"
     )

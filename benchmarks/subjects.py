@@ -25,7 +25,7 @@ from orchestrator.core.strict_json import DEFAULT_LIMITS, Json, parse
 
 Quads = Mapping[str, list[dict[str, Any]]]
 """By graph name, as `core.jsonld.to_quads` gives them."""
-_FACTS = Facts(
+FACTS = Facts(
     sender="https://sender.example/", trust="unknown", artefacts=(), me=("urn:me",), solicited=False
 )
 
@@ -92,7 +92,7 @@ def oracle_matcher(files: Mapping[str, str]) -> Callable[[bytes], tuple[str, ...
 
     def match(body: bytes) -> tuple[str, ...]:
         root = activity_root(expand(parse(body), contexts()))
-        return policies.matching(decision_graph(event.project(root), _FACTS, contexts()), root["@id"])
+        return policies.matching(decision_graph(event.project(root), FACTS, contexts()), root["@id"])
 
     return match
 
