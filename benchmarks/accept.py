@@ -6,12 +6,12 @@ Every server runs all the time; one at a time is under load, in turn, the order 
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks import load, policies
-from benchmarks.model import BenchmarkFailed, Result, Task, at_least, ratios, say
+from benchmarks.model import CONNECTIONS, BenchmarkFailed, Result, Task, at_least, ratios, say
 from benchmarks.process import Server, started
 
 _ROW: Final = "B1"
@@ -19,7 +19,7 @@ _SETTLED: Final = "state NOT IN ('RECEIVED', 'RETRY')"
 _PATIENCE: Final = 300.0
 
 
-def serve(task: Task, name: str, *hooks: str, settings: dict[str, object] | None = None) -> Server:
+def serve(task: Task, name: str, *hooks: str, settings: Mapping[str, object] | None = None) -> Server:
     """Return the real server with a database of its own and its default settings, but for `settings`."""
     folder = task.folder / name
     words = ["serve", "--json", "--database", f"sqlite:///{folder / 'orchestrator.sqlite'}"]
@@ -59,9 +59,7 @@ def kept(server: Server) -> int:
 def unfinished(server: Server) -> int:
     """Return how many notifications and deliveries wait for something."""
     waiting = count(server, f"SELECT count(*) FROM notification WHERE NOT {_SETTLED}")
-    return waiting + count(
-        server, "SELECT count(*) FROM delivery WHERE state IN ('PENDING', 'RETRYING')"
-    )
+    return waiting + count(server, "SELECT count(*) FROM delivery WHERE state IN ('PENDING', 'RETRYING')")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -112,7 +110,7 @@ class Subject:
         requests = found.requests
         if self.keeps:
             requests = settle(self.server) - kept_before
-            if not 0 <= requests - found.requests <= load.CONNECTIONS:
+            if not 0 <= requests - found.requests <= CONNECTIONS:
                 raise BenchmarkFailed(f"{found.requests} were answered with 201, {requests} were kept")
         rate = found.rate
         if self.processes:
@@ -164,8 +162,8 @@ def measure(task: Task) -> Result:
             warm(subject.server, task)
         until(lambda: not any(unfinished(s.server) for s in subjects if s.processes), "warming up")
         in_turn(subjects, task)
-        told = count(delivered.server, "SELECT count(*) FROM delivery WHERE state = 'DELIVERED'")
-        share = told / max(1, kept(delivered.server))
+        made = count(delivered.server, "SELECT count(*) FROM delivery WHERE state = 'DELIVERED'")
+        share = made / max(1, kept(delivered.server))
     result = Result()
     for subject, what, target in (
         (screened, "SQLite, screened and durable", at_least(0.22, 0.33)),

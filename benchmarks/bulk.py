@@ -42,7 +42,12 @@ _IDENTIFIER: Final = (
     "'urn:uuid:' || printf('%s-%s-5%s-8%s-%s', lower(hex(randomblob(4))), lower(hex(randomblob(2))), "
     "substr(lower(hex(randomblob(2))), 2), substr(lower(hex(randomblob(2))), 2), lower(hex(randomblob(6))))"
 )
-_NUMBERED: Final = {("event", "sequence"), ("event_type", "sequence"), ("notification", "event"), ("delivery", "event")}
+_NUMBERED: Final = {
+    ("event", "sequence"),
+    ("event_type", "sequence"),
+    ("notification", "event"),
+    ("delivery", "event"),
+}
 _KEYS: Final = {("notification", "key"), ("journal", "seq")}
 _TIMES: Final = frozenset({"created", "received", "finished", "at"})
 _NOW: Final = 1_700_000_000_000
@@ -107,24 +112,28 @@ def _multiply(connection: sqlite3.Connection, table: str) -> str:
     order = next((name for where, name in (*sorted(_NUMBERED), *sorted(_KEYS)) if where == table), "rowid")
     return (
         "WITH RECURSIVE block(b) AS (SELECT :first UNION ALL SELECT b + 1 FROM block WHERE b < :last) "
-        f'INSERT INTO {table} ({names}) SELECT {values} FROM block CROSS JOIN seed_{table} s ORDER BY b, s."{order}"'
+        f"INSERT INTO {table} ({names}) SELECT {values} "
+        f'FROM block CROSS JOIN seed_{table} s ORDER BY b, s."{order}"'
     )
 
 
 def _copy(table: str, name: str, kind: str, rows: int) -> str:
+    """Return the expression of a column in block `b`; a column that nobody foresaw is copied as it is."""
     column = f's."{name}"'
-    if (table, name) in _NUMBERED:
-        return f"{column} + b * {_SEEDS}"
-    if (table, name) in _KEYS:
-        return f"{column} + b * {rows}"
+    step = _SEEDS if (table, name) in _NUMBERED else rows if (table, name) in _KEYS else 0
     if name in _TIMES:
-        return f"{column} + b * {10 * _SEEDS}"
-    if name in _RANDOM:
-        return f"CASE WHEN {column} IS NULL THEN NULL ELSE {_RANDOM[name]} END"
+        step = 10 * _SEEDS
+    if step:
+        return f"{column} + b * {step}"
     if (table, name) == ("delivery", "id"):
         return _IDENTIFIER
     if "TEXT" not in kind and "BLOB" not in kind:
         return column
+    copied = _RANDOM.get(name) or _text(table, column, kind)
+    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {copied} END"
+
+
+def _text(table: str, column: str, kind: str) -> str:
     # 2654435761 is odd: no two blocks have the same mark, and marks come in no order, as random ids do.
     text = f"replace(CAST({column} AS TEXT), '{_RUN}', printf('%08x', (b * 2654435761) & 4294967295))"
     if table == "event":
@@ -132,8 +141,7 @@ def _copy(table: str, name: str, kind: str, rows: int) -> str:
             old = f"'{before}' || s.sequence || '{after}'"
             new = f"'{before}' || (s.sequence + b * {_SEEDS}) || '{after}'"
             text = f"replace({text}, {old}, {new})"
-    copied = f"CAST({text} AS BLOB)" if "BLOB" in kind else text
-    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {copied} END"
+    return f"CAST({text} AS BLOB)" if "BLOB" in kind else text
 
 
 def arrivals(run: str | None = None) -> Iterator[Arrival]:
@@ -185,9 +193,7 @@ def payloads(claimed: Sequence[Claimed]) -> list[bytes]:
     """Return what would be published of notifications."""
     none = PolicySet({})
     facts = subjects.FACTS
-    return [
-        judge(each.body, facts, contexts=subjects.contexts(), policies=none).payload for each in claimed
-    ]
+    return [judge(each.body, facts, contexts=subjects.contexts(), policies=none).payload for each in claimed]
 
 
 async def _sow(path: Path, seeds: int) -> None:

@@ -1,6 +1,6 @@
 """The least that a server of this kind can cost: aiohttp alone. Also a service hub that takes everything.
 
-    python -m benchmarks.echo --port 0 [--no-uvloop]
+python -m benchmarks.echo --port 0 [--no-uvloop]
 """
 
 import argparse

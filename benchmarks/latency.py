@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from benchmarks import load, notifications
 from benchmarks.accept import Subject, serve, unfinished, until, warm
-from benchmarks.model import BenchmarkFailed, Result, Task, at_most, ratios, say
+from benchmarks.model import CONNECTIONS, BenchmarkFailed, Result, Task, at_most, ratios, say
 from benchmarks.process import Server, started
 
 _LOOK: Final = 0.0005
@@ -31,7 +31,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._began = threading.Event()
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Self:
         self._thread.start()
         self._began.wait()
         return self
@@ -110,7 +110,7 @@ async def _send(server: Server, rate: float, number: int, connections: int) -> d
         transport.write(request)
     deadline = time.monotonic() + 60
     while sum(sender.answered for sender in senders) < number and time.monotonic() < deadline:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # noqa: ASYNC110  (answers come at any rate; nobody hurries)
     if (kept := sum(sender.answered for sender in senders)) != number:
         raise BenchmarkFailed(f"{number} were sent, {kept} answered with 201")
     for sender in senders:
@@ -157,7 +157,7 @@ def measure(task: Task) -> Result:
             rate = subject.rate[-1] / 2
             rates.append(rate)
             with Watcher(server.database) as watcher:
-                sent = asyncio.run(_send(server, rate, max(10, round(rate * task.seconds)), load.CONNECTIONS))
+                sent = asyncio.run(_send(server, rate, max(10, round(rate * task.seconds)), CONNECTIONS))
                 watcher.wait_for(len(sent))
             late = sorted((watcher.seen[name] - at) * 1_000 for name, at in sent.items())
             half.append(statistics.median(late))
@@ -165,12 +165,13 @@ def measure(task: Task) -> Result:
             say(f"  round {number + 1} of {task.rounds}")
     result = Result()
     told = f"at {statistics.median(rates):,.0f}/s, half of what was reached just before"
-    result.add("B5", "POST → public in the log at half load, p50", half, unit="ms", target=at_most(50, 20), note=told)
+    result.add(
+        "B5", "POST → public in the log at half load, p50", half, unit="ms", target=at_most(50, 20), note=told
+    )
     result.add("B5", "the same, p99", tail, unit="ms")
-    told = f"{statistics.median(idle) * 1e3:,.1f} ms; a commit of one row {statistics.median(commits) * 1e3:,.2f} ms"
-    units = ratios(idle, commits)
-    by_round = [
-        statistics.median(units[start :: task.rounds]) for start in range(task.rounds)
-    ]
+    one, unit = statistics.median(idle) * 1e3, statistics.median(commits) * 1e3
+    told = f"{one:,.1f} ms; a commit of one row {unit:,.2f} ms"
+    units, each = ratios(idle, commits), len(idle) // task.rounds
+    by_round = [statistics.median(units[at * each : (at + 1) * each]) for at in range(task.rounds)]
     result.add("B5", "the same, idle, in units of one commit", by_round, target=at_most(3, 2), note=told)
     return result

@@ -3,55 +3,44 @@
     python -m benchmarks.launch [--quiet] [--no-uvloop] [--commits FILE] [--delay MS] [--gaps FILE] serve …
 
 Each hook replaces or listens to something at the edge of the product; without hooks this is the
-command as everyone runs it.
+command as everyone runs it. Imports stand in the functions: workers import this module when they start.
 """
 
 import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Engine
-
-from orchestrator import bootstrap
-from orchestrator.__main__ import main
-from orchestrator.scheduler import Timetable
+from typing import Final
 
 _BEAT: Final = 0.001
 _SHORT: Final = 0.003
 """Seconds between two beats of the event loop that nobody needs to know of."""
-_LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-
-
-class _Quiet(Timetable):
-    """A timetable that never looks: notifications are screened, kept and acknowledged, and then wait."""
-
-    def wake(self, what: str) -> None:
-        """Sleep on."""
-
-    async def start(self) -> None:
-        """Start nothing."""
-
-    async def stop(self) -> None:
-        """Stop nothing."""
 
 
 def be_quiet() -> None:
-    """Switch processing and delivering off."""
-    bootstrap.Timetable = _Quiet  # type: ignore[misc]
+    """Switch processing and delivering off: what is screened, kept and acknowledged then waits."""
+    from orchestrator.scheduler import Timetable
+
+    async def nothing(_timetable: Timetable) -> None:
+        """Neither start nor stop."""
+
+    Timetable.start = nothing  # type: ignore[assignment,method-assign]
+    Timetable.stop = nothing  # type: ignore[assignment,method-assign]
 
 
 def without_uvloop() -> None:
     """Use asyncio's own loop, though uvloop be installed."""
+    from orchestrator import bootstrap
+
     bootstrap.loop_factory = lambda: None
 
 
 def count_commits(file: Path) -> None:
     """Keep the number of commits so far in `file`, eight bytes long."""
+    import sqlalchemy as sa
+    from sqlalchemy.engine import Engine
+
     target = os.open(file, os.O_RDWR | os.O_CREAT)
     count = 0
 
@@ -65,11 +54,16 @@ def count_commits(file: Path) -> None:
 
 def delay_commits(milliseconds: float) -> None:
     """Make every commit take so much longer, as a slower disk would."""
+    import sqlalchemy as sa
+    from sqlalchemy.engine import Engine
+
     sa.event.listen(Engine, "commit", lambda _connection: time.sleep(milliseconds / 1_000))
 
 
 def watch_loop(file: Path) -> None:
     """Append to `file` a line for every time in which the event loop stood still: when it ended, seconds."""
+    from orchestrator import bootstrap
+
     inner = bootstrap.loop_factory()
 
     def factory() -> asyncio.AbstractEventLoop:
@@ -107,8 +101,10 @@ def run(words: list[str]) -> None:
                 watch_loop(Path(words.pop(0)))
             case hook:
                 sys.exit(f"unknown hook {hook}")
+    from orchestrator.__main__ import main
+
     sys.argv = ["orchestrator", *words]
-    cast("Callable[[], None]", main)()
+    main()
 
 
 if __name__ == "__main__":

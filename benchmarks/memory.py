@@ -18,7 +18,9 @@ _MOST: Final = {"smoke": 4, "default": 60, "full": 3_600}
 def measure(task: Task) -> Result:
     """Run B11. Idle memory is read from several starts, growth from one run."""
     result = Result()
-    sums, mains = [], []
+    sums: list[float] = []
+    mains: list[float] = []
+    each: list[float] = []
     for _ in range(task.pick(1, 3)):
         server = serve(task, f"memory-{len(sums)}")
         with started(server):
@@ -28,7 +30,9 @@ def measure(task: Task) -> Result:
         sums.append(sum(each))
     workers = ", ".join(f"{size:,.0f}" for size in each[1:]) or "none"
     told = f"server {statistics.median(mains):,.0f} MB; its other processes {workers} MB"
-    result.add("B11", "resident memory, idle, all processes", sums, unit="MB", target=at_most(120, 80), note=told)
+    result.add(
+        "B11", "resident memory, idle, all processes", sums, unit="MB", target=at_most(120, 80), note=told
+    )
     _grow(task, result)
     return result
 

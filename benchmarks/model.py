@@ -95,7 +95,13 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def add(
-        self, row: str, what: str, values: Sequence[float], *, unit: str = "×", target: Target | None = None,
+        self,
+        row: str,
+        what: str,
+        values: Sequence[float],
+        *,
+        unit: str = "×",
+        target: Target | None = None,
         note: str = "",
     ) -> None:
         """Add a figure."""

@@ -1,6 +1,6 @@
 """The same inbox put together plainly: pyld and pySHACL on the event loop, and our own store.
 
-    python -m benchmarks.plain --port 0 --database URL
+python -m benchmarks.plain --port 0 --database URL
 """
 
 import argparse

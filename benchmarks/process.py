@@ -65,8 +65,7 @@ def environment(settings: Mapping[str, object] | None = None) -> dict[str, str]:
     """Return the environment of a process of ours: nothing of the operator's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
     given = {
-        "ORCHESTRATOR_" + key.replace(".", "_").upper(): str(value)
-        for key, value in (settings or {}).items()
+        "ORCHESTRATOR_" + key.replace(".", "_").upper(): str(value) for key, value in (settings or {}).items()
     }
     path = os.pathsep.join((str(Path(orchestrator.__file__).parents[1]), str(_ROOT)))
     return {**kept, "PYTHONPATH": path, **given}

@@ -17,7 +17,14 @@ from typing import Any, Final
 from benchmarks.model import Figure, Result, Target, Task
 
 _PACKAGES: Final = (
-    "orchestrator", "aiohttp", "uvloop", "sqlalchemy", "pyld", "pyshacl", "rdflib", "orjson",
+    "orchestrator",
+    "aiohttp",
+    "uvloop",
+    "sqlalchemy",
+    "pyld",
+    "pyshacl",
+    "rdflib",
+    "orjson",
 )
 _NONE: Final = "–"
 
@@ -25,7 +32,9 @@ _NONE: Final = "–"
 def circumstances(task: Task) -> dict[str, str]:
     """Return where, when and with what was measured."""
     return {
-        "date": datetime.fromtimestamp(time.clock_gettime(time.CLOCK_REALTIME), UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": datetime.fromtimestamp(time.clock_gettime(time.CLOCK_REALTIME), UTC).strftime(
+            "%Y-%m-%d %H:%M UTC"
+        ),
         "commit": _said(["git", "describe", "--always", "--dirty"]),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()} of memory",
         "system": platform.platform(),
@@ -79,7 +88,9 @@ def _row(figure: Figure, task: Task) -> str:
     unit = "" if figure.unit == "×" else f" {figure.unit}"
     measured = _NONE
     if figure.value is not None:
-        spread = f" ({number(min(figure.values))}–{number(max(figure.values))})" if len(figure.values) > 1 else ""
+        spread = (
+            f" ({number(min(figure.values))}–{number(max(figure.values))})" if len(figure.values) > 1 else ""
+        )
         measured = f"**{number(figure.value)}{unit}**{spread}"
     target = figure.target
     wanted = beyond = ""

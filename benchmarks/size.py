@@ -40,7 +40,9 @@ class _Log:
         pages = [random.randrange(1, self.events // bulk.PAGE + 1) for _ in range(number)]  # noqa: S311
         await self._step("page read", number, lambda: self._read(pages), counts=counts)
 
-    async def _step(self, name: str, number: int, work: Callable[[], Awaitable[None]], *, counts: bool) -> None:
+    async def _step(
+        self, name: str, number: int, work: Callable[[], Awaitable[None]], *, counts: bool
+    ) -> None:
         cpu, begun = time.process_time(), time.monotonic()
         await work()
         if counts:
@@ -104,9 +106,12 @@ async def _measure(task: Task, paths: list[Path], sizes: tuple[int, int]) -> Res
     one, other = logs
     for step in _STEPS:
         wall = statistics.median(ratios(one.wall[step], other.wall[step]))
-        told = f"{_both(one.micro[step], other.micro[step])} µs CPU; wall {_both(one.wall[step], other.wall[step])} µs, {wall:.2f}×"
+        told = f"{_both(one.micro[step], other.micro[step])} µs CPU; "
+        told += f"wall {_both(one.wall[step], other.wall[step])} µs, {wall:.2f}×"
         what = f"{step}: CPU at {sizes[0]:,} events ÷ at {sizes[1]:,}"
-        result.add("B6", what, ratios(one.micro[step], other.micro[step]), target=at_most(1.5, 1.1), note=told)
+        result.add(
+            "B6", what, ratios(one.micro[step], other.micro[step]), target=at_most(1.5, 1.1), note=told
+        )
     return result
 
 

@@ -56,7 +56,9 @@ def most_nodes() -> bytes:
 
 def most_triples() -> bytes:
     """Return just under five hundred triples, each of them looked at by some shape."""
-    things = [{"id": f"https://a.example/{n}", "type": ["Page", "sorg:AboutPage"], "name": "n"} for n in range(99)]
+    things = [
+        {"id": f"https://a.example/{n}", "type": ["Page", "sorg:AboutPage"], "name": "n"} for n in range(99)
+    ]
     return _bytes(_announce(context=things))
 
 
@@ -147,7 +149,14 @@ def one_number() -> bytes:
 
 def escapes() -> bytes:
     """Return text that is all escapes."""
-    return _bytes(_announce())[:-1] + b',"summary":"' + b"\\u0061" * 2_700 + b'","name":"' + b"\\ud83d\\ude00" * 1_300 + b'"}'
+    return (
+        _bytes(_announce())[:-1]
+        + b',"summary":"'
+        + b"\\u0061" * 2_700
+        + b'","name":"'
+        + b"\\ud83d\\ude00" * 1_300
+        + b'"}'
+    )
 
 
 def same_names() -> bytes:
