@@ -4,7 +4,6 @@ import statistics
 from pathlib import Path
 from typing import Final
 
-from benchmarks import load
 from benchmarks.accept import Subject, in_turn, kept, serve, warm
 from benchmarks.model import CONNECTIONS, BenchmarkFailed, Result, Task, at_least, ratios
 from benchmarks.process import started
