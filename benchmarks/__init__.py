@@ -1,0 +1,1 @@
+"""What the hot path costs, measured: `python -m benchmarks` (`docs/explanation/performance.md`)."""
