@@ -5,8 +5,9 @@ at the document as a whole before anything is decided about it, so that a sender
 at once.
 """
 
+import functools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -38,6 +39,7 @@ _JSONLD: Final = "https://www.w3.org/TR/json-ld11/"
 _NOTIFY: Final = "https://coar-notify.net/specification/1.0.1/"
 # Keywords that restructure a document: what a reader sees would not be what is decided on.
 _ROOT_KEYWORDS: Final = ("@graph", "@included", "@reverse", "@nest")
+_ID_SCHEMES: Final = ("urn:", "http://", "https://")
 _CONTAINERS: Final = (None, "@set", "@list", "@language")
 # Of an inline context's own keywords, those that change no IRI. `@vocab` would: COAR's terms hang on it.
 _HARMLESS: Final = ("@language", "@direction", "@version")
@@ -51,44 +53,62 @@ class Examined:
     """The activity, expanded."""
     data: Data
     """Its triples."""
-    places: Mapping[int, str] | None
-    """The RDF node of each JSON object, by the object's `id()`; None when pyld has read the document."""
+    blank_nodes: int
+    """How many nodes have no IRI."""
+    is_shared: bool
+    """Whether a node without an IRI is named in more than one place."""
+    reading: Reading | None = None
+    """How it was read; None when pyld has read it."""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    """The labels of blank nodes, by the `id()` of the expanded node, if it was not pyld that has read it."""
+
+    @property
+    def places(self) -> Mapping[int, str] | None:
+        """The RDF node of each JSON object, by the object's `id()`; None when pyld has read the document."""
+        if self.reading is None:
+            return None
+        return {
+            id(element): node["@id"] if "@id" in node else self.labels[id(node)]
+            for element, node in self.reading.elements
+        }
 
 
 def examine_plain(document: Json, contexts: Contexts, limits: Limits) -> Examined:
     """Return a document that plainly passes; raises `NotPlain` when it takes `examine` to tell."""
     if not isinstance(document, dict) or limits.identifier < LONGEST:
         raise NotPlain
-    named = _plain_names(document, contexts)
-    reading = Reading(document, ActiveContext.of(document["@context"], contexts))
+    context = ActiveContext.of(document.get("@context"), contexts)
+    if not _are_plain(context.names):
+        raise NotPlain
+    reading = Reading(document, context)
     root = reading.root
     types = root.get("@type", ())
-    if not (_is_id(root.get("@id")) and any(name in v.ACTIVITY_TYPES for name in types)):
+    identifier = root.get("@id", "")
+    if not identifier.startswith(_ID_SCHEMES) or v.ACTIVITY_TYPES.isdisjoint(types):
         raise NotPlain
-    if v.NOTIFY_CONTEXT not in named and any(name.startswith(v.NOTIFY) for name in types):
+    if v.NOTIFY_CONTEXT not in context.names and any(name.startswith(v.NOTIFY) for name in types):
         raise NotPlain
+    for _, node in reading.elements[:-1]:
+        if len(node) > 1 and node.get("@id") == identifier:
+            raise NotPlain  # the notification is described again inside itself
     triples = Triples(root)
-    places: dict[int, str] = {}
-    for element, node in reading.elements:
-        identifier = node.get("@id")
-        if identifier is None:
-            identifier = triples.labels[id(node)]
-        elif identifier == root["@id"] and node is not root and len(node) > 1:
-            raise NotPlain
-        places[id(element)] = identifier
-    return Examined(root=root, data=Data(triples.properties), places=places)
+    return Examined(
+        root=root,
+        data=Data(triples.properties),
+        blank_nodes=len(triples.labels),
+        is_shared=False,
+        reading=reading,
+        labels=triples.labels,
+    )
 
 
-def _plain_names(document: Mapping[str, Json], contexts: Contexts) -> list[str]:
-    """Return the contexts that a document names, in an order that needs no finding."""
-    urls = _urls(document.get("@context"))
-    named = [contexts.aliases.get(url, url) for url in urls]
+@functools.cache
+def _are_plain(named: tuple[str, ...]) -> bool:
+    """Whether known contexts are named in a way that needs no finding; they are few."""
     notified = named.count(v.NOTIFY_CONTEXT)
     if v.AS_CONTEXT not in named or notified > 1:
-        raise NotPlain
-    if notified and named.index(v.NOTIFY_CONTEXT) < named.index(v.AS_CONTEXT):
-        raise NotPlain
-    return named
+        return False
+    return not notified or named.index(v.AS_CONTEXT) < named.index(v.NOTIFY_CONTEXT)
 
 
 def examine(document: Json, contexts: Contexts, limits: Limits) -> Examined:
@@ -98,7 +118,9 @@ def examine(document: Json, contexts: Contexts, limits: Limits) -> Examined:
         data = Data.from_quads(to_quads([root], contexts))
     except NotJsonLd as error:
         raise UnacceptableDocument([_finding("json-ld", error.message, "")]) from None
-    return Examined(root=root, data=data, places=None)
+    blank = data.blank_nodes()
+    is_shared = any(times > 1 for times in blank.values())
+    return Examined(root=root, data=data, blank_nodes=len(blank), is_shared=is_shared)
 
 
 def _examine(document: Json, contexts: Contexts, limits: Limits) -> dict[str, Any]:
@@ -152,7 +174,7 @@ def _check_plain_id(document: Mapping[str, Json]) -> Iterator[Finding]:
 
 
 def _is_id(given: object) -> bool:
-    return is_absolute(given) and str(given).lower().startswith(("urn:", "http://", "https://"))
+    return is_absolute(given) and str(given).lower().startswith(_ID_SCHEMES)
 
 
 def _bad_id(document: Mapping[str, Json], given: object) -> Finding:

@@ -1,7 +1,7 @@
 """A notification as received: one ActivityStreams 2 activity, and who sent it about what."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +58,10 @@ def digest_of(document: Json) -> str:
 
 def read(document: Json, root: Mapping[str, Any], pattern: str | None) -> Notification:
     """Return the notification that `root`, the expanded `document`, describes."""
-    origin = next(_nodes(root, v.AS + "origin"), {})
-    target = next(_nodes(root, v.AS + "target"), {})
-    objects = list(_nodes(root, v.AS + "object"))
-    contexts = list(_nodes(root, v.AS + "context"))
+    origin = _node(root, v.AS + "origin")
+    target = _node(root, v.AS + "target")
+    objects = _nodes(root, v.AS + "object")
+    contexts = _nodes(root, v.AS + "context")
     inner = [node for thing in objects for node in _nodes(thing, v.AS + "object")]
     cited = [node for thing in (*contexts, *objects, *inner) for node in _nodes(thing, v.CITE_AS)]
     return Notification(
@@ -88,10 +88,13 @@ def activity_root(expanded: Expanded) -> dict[str, Any]:
     return expanded[0]
 
 
-def _nodes(node: Mapping[str, Any], prop: str) -> Iterator[dict[str, Any]]:
-    for value in node.get(prop, ()):
-        if isinstance(value, dict) and "@value" not in value and "@list" not in value:
-            yield value
+def _nodes(node: Mapping[str, Any], prop: str) -> list[dict[str, Any]]:
+    return [value for value in node.get(prop, ()) if "@value" not in value and "@list" not in value]
+
+
+def _node(node: Mapping[str, Any], prop: str) -> dict[str, Any]:
+    found = _nodes(node, prop)
+    return found[0] if found else {}
 
 
 def _first(node: Mapping[str, Any], prop: str) -> str | None:
@@ -99,12 +102,12 @@ def _first(node: Mapping[str, Any], prop: str) -> str | None:
 
 
 def _identifiers(nodes: list[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(node["@id"] for node in nodes if "@id" in node))
+    return tuple(dict.fromkeys([node["@id"] for node in nodes if "@id" in node]))
 
 
 def _text(node: Mapping[str, Any], prop: str) -> str | None:
     for value in node.get(prop, ()):
-        text = value.get("@value") if isinstance(value, dict) else None
+        text = value.get("@value")
         if isinstance(text, str):
             return text[:200]
     return None

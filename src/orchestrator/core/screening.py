@@ -13,7 +13,6 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import Contexts, NotPlain
 from orchestrator.core.notification import Notification, read
 from orchestrator.core.pointers import Locator
-from orchestrator.core.shapes.data import Data
 from orchestrator.core.shapes.patterns import Unbounded
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Json, Limits, parse
@@ -57,7 +56,7 @@ def screen(body: bytes, rules: Rules) -> Screening:
     try:
         document = parse(body, rules.limits)
         examined = examine(document, rules.contexts, rules.limits)
-        _check_size(examined.data, rules.limits)
+        _check_size(examined, rules.limits)
     except ScreeningRefused as error:
         return _refused(error)
     return _judged(document, examined, rules, unbounded=True)
@@ -80,7 +79,7 @@ def screen_plain(body: bytes, rules: Rules) -> Plain:
     try:
         document = parse(body, rules.limits)
         examined = examine_plain(document, rules.contexts, rules.limits)
-        _check_size(examined.data, rules.limits)
+        _check_size(examined, rules.limits)
     except ScreeningRefused as error:
         return Plain(screening=_refused(error), root=None)
     return Plain(screening=_judged(document, examined, rules, unbounded=False), root=examined.root)
@@ -108,18 +107,17 @@ def _judged(document: Json, examined: Examined, rules: Rules, *, unbounded: bool
     )
 
 
-def _check_size(data: Data, limits: Limits) -> None:
+def _check_size(examined: Examined, limits: Limits) -> None:
     rule = PROBLEMS + "unacceptable-document#"
-    triples = len(data)
+    triples = len(examined.data)
     if triples > limits.triples:
         message = f"Say it in at most {limits.triples} triples; this document has {triples}."
         raise UnacceptableDocument([Finding(rule=rule + "triples", message=message, pointer="")])
-    blank = data.blank_nodes()
-    if len(blank) > limits.blank_nodes:
+    if examined.blank_nodes > limits.blank_nodes:
         message = f"Give things an id: at most {limits.blank_nodes} may be without."
         raise UnacceptableDocument([Finding(rule=rule + "blank-nodes", message=message, pointer="")])
     # What hangs below a blank node is judged, and copied into a report, once for each way to it: ten that
     # all name each other took pySHACL seconds, fifteen a minute.
-    if any(times > 1 for times in blank.values()):
+    if examined.is_shared:
         message = "Give an id, not one with “_:”, to what is named in more than one place."
         raise UnacceptableDocument([Finding(rule=rule + "blank-nodes", message=message, pointer="")])

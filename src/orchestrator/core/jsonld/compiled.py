@@ -1,5 +1,6 @@
 """A JSON-LD context, processed once by pyld and kept as tables (JSON-LD 1.1 API, section 4)."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from orchestrator.core.jsonld import standard
 from orchestrator.core.jsonld.contexts import Contexts, NotJsonLd
-from orchestrator.core.jsonld.standard import check_datatype, is_absolute, rename
+from orchestrator.core.jsonld.standard import IRI_CHARACTERS, check_datatype, is_absolute, rename
 from orchestrator.core.strict_json import Json
 from orchestrator.core.vocabulary import XSD
 
@@ -15,6 +16,7 @@ _CONTAINERS: Final[tuple[list[str], ...]] = ([], ["@set"], ["@list"], ["@languag
 _NAMES_KEPT: Final = 2_000
 _MOST_NAMED: Final = 3
 # Of the schemes that pyld could take for a prefix none is here, nor any that runs code.
+_USUAL: Final = re.compile(rf"(?:https?://|urn:){IRI_CHARACTERS}").fullmatch
 _SCHEMES: Final = frozenset(
     {"http", "https", "urn", "mailto", "doi", "info", "hdl", "ark", "tag", "did", "acct"}
 )
@@ -87,12 +89,15 @@ class ActiveContext:
         aliases = [found["@id"] for found in self._mappings.values() if found]
         if aliases.count("@id") > 1 or aliases.count("@type") > 1:
             raise NotPlain  # a node could be given two of them
+        self.names: tuple[str, ...] = ()
+        """The known contexts that it was made of, if it is one of `of`."""
         self._language = self._active.get("@language")
         self._prefixes = {
             name: str(mapping["@id"])
             for name, mapping in self._mappings.items()
             if mapping and mapping["_prefix"]
         }
+        self._is_usual = not {"http", "https", "urn"} & set(self._prefixes)
         self.members: Mapping[str, Member] = Table(self._member)
         """What each member's name stands for; asking for one that only pyld knows raises `NotPlain`."""
         self.types: Mapping[str, str | None] = Table(self._type_iri)
@@ -116,6 +121,7 @@ class ActiveContext:
                 found = contexts.compiled[names] = ActiveContext([*names], contexts)
             except NotJsonLd:
                 raise NotPlain from None
+            found.names = names
         return found
 
     def iri(self, name: str) -> str | None:
@@ -130,6 +136,8 @@ class ActiveContext:
 
         Raises `NotPlain` for one that somebody should look at, by its scheme or length.
         """
+        if _USUAL(text) and self._is_usual and len(text) <= LONGEST:
+            return text
         scheme, colon, rest = text.partition(":")
         if not colon:
             if text.startswith("@"):

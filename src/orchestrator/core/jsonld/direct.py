@@ -5,6 +5,7 @@ sure of (`NotPlain`) is pyld's. Plain is: one context at the root; terms with a 
 containers @set, @list and @language; node and value objects without other keywords; no blank node by name.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
@@ -50,13 +51,18 @@ class Reading:
             raise NotPlain from None  # pyld says what is wrong
         self.elements[-1] = (document, self.root)
 
-    def _node(self, element: dict[str, Json]) -> Node:
+    def _node(self, element: dict[str, Json], names: Iterable[str] | None = None) -> Node:
         node: Node = {}
         members = self._members
-        for name in sorted(element):
+        before = len(self.elements)
+        for name in element if names is None else names:
             member = members[name]
             value = element[name]
             kind = member.kind
+            if names is None and member.iri in node:
+                # Two names for one property: their values follow in the order of the names (section 5.1.2).
+                del self.elements[before:]
+                return self._node(element, sorted(element))
             if kind is _TEXT or kind is _REFERENCE:
                 if value is None:
                     continue
@@ -74,7 +80,7 @@ class Reading:
             else:
                 self._other(node, member, value)
         # pyld says what is wrong with a second id or type.
-        if len(element) > 1 and not _ALIASED.isdisjoint(element):
+        if not _ALIASED.isdisjoint(element):
             self._refuse_doubles(element)
         self.elements.append((element, node))
         return node

@@ -18,7 +18,8 @@ from orchestrator.core.vocabulary import NAMESPACE_ALIASES, RDF
 Expanded = list[dict[str, Any]]
 
 # RFC 3987 forbids these everywhere; N-Quads could not hold them either.
-_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
+IRI_CHARACTERS: Final = r"[^\x00-\x20<>\"{}|\\^`]+"
+_IRI: Final = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:{IRI_CHARACTERS}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 # rdflib parses these wherever it meets them: 50 KB of open tags take it seconds.
 _RESOLVED_KEPT: Final = 200
