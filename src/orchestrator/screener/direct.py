@@ -9,7 +9,7 @@ from orchestrator.core.screening import Screening, screen_plain
 from orchestrator.core.shapes.patterns import Unbounded
 from orchestrator.screener.pool import Rulebook, ScreeningPool
 
-_LONGEST: Final = 16_384
+LONGEST: Final = 16_384
 """Bytes of a body that is looked at here: what it may cost grows with them."""
 _KEPT: Final = 2 * 1024 * 1024
 """Bytes of bodies whose reading is kept until they are processed, a moment later."""
@@ -36,7 +36,7 @@ class DirectScreener:
 
     async def screen(self, body: bytes) -> Screening:
         """Screen `body` (see `core.screening`); a document over its budget is refused as too costly."""
-        if len(body) <= _LONGEST:
+        if len(body) <= LONGEST:
             try:
                 found = screen_plain(body, self._rules)
             except (NotPlain, Unbounded):
@@ -49,7 +49,7 @@ class DirectScreener:
 
     async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
         """Project and match an accepted `body` (see `core.policy`). Raises `TooCostly`, `Overloaded`."""
-        if len(body) <= _LONGEST:
+        if len(body) <= LONGEST:
             try:
                 return judge_plain(self._root(body), facts, policies)
             except (NotPlain, Unbounded):
