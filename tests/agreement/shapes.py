@@ -11,6 +11,7 @@ from random import Random, SystemRandom
 from typing import Any
 from unittest import mock
 
+from pyshacl.errors import ReportableRuntimeError
 from tests.agreement.generated import ROOT, Pair, pair
 from tests.agreement.oracle import ours, theirs
 
@@ -67,7 +68,7 @@ def compare(pair: Pair) -> bool:
     assert compiled.conforms(data, ROOT) == (not found), "check and conforms disagree"
     try:
         expected = theirs(pair.dataset, pair.shapes, pair.tops, ROOT)
-    except Exception:  # noqa: BLE001  (blank nodes under sh:lessThan, NaN under sh:minInclusive …)
+    except (ReportableRuntimeError, ArithmeticError):  # of blank nodes under sh:lessThan, of NaN
         return False
     assert found == expected, explain(pair, found, expected)
     return True

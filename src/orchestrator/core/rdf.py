@@ -7,7 +7,7 @@ it is expanded by `core.jsonld` first. Turtle names nothing that is fetched.
 import re
 from typing import Any, Final
 
-from rdflib import BNode, Graph, Literal, URIRef
+from rdflib import BNode, Graph, Literal, URIRef, term
 from rdflib.namespace import RDF, RDFS, SH
 from rdflib.plugins.parsers.notation3 import BadSyntax
 from rdflib.term import Node
@@ -43,6 +43,8 @@ PREFIXES: Final = {
     "log": v.LOG,
     "pol": v.POLICY,
 }
+# It would log every literal that is not well-typed, with the stranger's text and a traceback.
+term.logger.disabled = True
 _REASON: Final = re.compile(r"Bad syntax \((.*?)\) at \^ in", re.DOTALL)
 
 

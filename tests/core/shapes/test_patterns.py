@@ -68,6 +68,19 @@ def test_any_other_is_not(pattern: str) -> None:
     assert not compile_pattern(pattern).bounded
 
 
+@pytest.mark.parametrize(
+    ("pattern", "least", "most"),
+    [("[a-z]+@", 512, 512), ("^a*a*b", 300, 512), ("a*a*b", 40, 90), ("^a*a*a*a*a*$", 5, 20), ("^a{1,500}a{1,500}b", 0, 512),
+     ("^(?=a*)b*$", 300, 512), ("x" * 99, 512, 512), ("^a{0,900}a{0,900}a{0,900}b", 0, 0), ("(x(ab){400}){400}c+d", 0, 3)],
+)  # fmt: skip
+def test_the_more_repeats_a_pattern_has_the_shorter_is_the_text_on_which_it_may_run(
+    pattern: str, least: int, most: int
+) -> None:
+    limit = compile_pattern(pattern).limit
+    assert limit is not None
+    assert least <= limit <= most
+
+
 def test_flags_can_take_the_bound_away() -> None:
     assert compile_pattern("^[^/]+/[a-z]+$").bounded
     assert not compile_pattern("^[^/]+/[a-z]+$", "m").bounded

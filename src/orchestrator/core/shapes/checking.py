@@ -104,7 +104,7 @@ class Reach:
             if shape in above:
                 yield Trouble(owner=owner, message=f"{shown(shape)} refers to itself, so it would never end")
             elif len(above) >= _MAX_DEPTH or visits > _MAX_SHAPES:
-                yield Trouble(owner=owner, message="the condition is too large or too deep")
+                yield Trouble(owner=owner, message=f"{shown(self.top)} is too large or too deep")
                 return
             elif (shape, None, None) in self.graph:
                 owner = shape if isinstance(shape, URIRef) else owner

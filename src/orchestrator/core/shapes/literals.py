@@ -96,7 +96,10 @@ def precedes(one: Term, other: Term, *, or_equals: bool) -> bool:
     if isinstance(first, Literal) != isinstance(second, Literal):
         return False
     try:
-        return bool(first <= second if or_equals else first < second)
+        if not or_equals:
+            return bool(first < second)
+        with warnings.catch_warnings(action="ignore"):  # rdflib asks whether NotImplemented is true
+            return bool(first <= second)
     except _INCOMPARABLE:
         return False
 

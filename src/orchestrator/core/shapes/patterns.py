@@ -1,8 +1,8 @@
 """sh:pattern: refused if it may never end, made a test of a prefix where it is one, bounded where sure.
 
 A *bounded* pattern takes time that is linear in the text with a small factor, so it may run on the event
-loop. Any other may take the square of the text's length: on a long text it raises `Unbounded`, and whoever
-asked does it again where it can be stopped.
+loop. Any other may take the square of the text's length, or a higher power: on a text for which that could be
+much it raises `Unbounded`, and whoever asked does it again where it can be stopped.
 """
 
 import re
@@ -15,13 +15,14 @@ from orchestrator.core.errors import OrchestratorError
 
 MAX_PATTERN: Final = 500
 MAX_TEXT: Final = 512
-"""Characters of a text on which any pattern may run."""
+"""Characters of the longest text on which a pattern without a bound may run."""
 _REPEATS: Final = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 _BACK: Final = ("GROUPREF", "GROUPREF_EXISTS", "GROUPREF_IGNORE")
 _SINGLE: Final = ("LITERAL", "NOT_LITERAL", "IN", "ANY")
 _MAX_PREFIXES: Final = 16
 _MAX_FACTOR: Final = 64  # steps for each character of the text
 _UNICODE: Final = 0x110000
+_MAX_STEPS: Final = 2**20  # some 10 ms
 
 
 class Unbounded(OrchestratorError):
@@ -35,7 +36,13 @@ class Pattern:
     prefixes: tuple[str, ...]
     """The pattern is met by what begins with one of these; empty: ask `search`."""
     search: Callable[[str], object]
-    bounded: bool
+    limit: int | None
+    """Characters of a text on which it surely ends soon; None: any text that a document may have."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its work grows with the text and no faster."""
+        return self.limit is None
 
 
 def compile_pattern(text: str, flags: str = "") -> Pattern:
@@ -47,7 +54,8 @@ def compile_pattern(text: str, flags: str = "") -> Pattern:
     plain = not compiled.flags & (re.IGNORECASE | re.MULTILINE)
     prefixes = _prefixes(items[1:]) if plain and items and _is_start(items[0]) else None
     bounded = prefixes is not None or _is_bounded(items, plain=plain)
-    return Pattern(prefixes=tuple(prefixes or ()), search=compiled.search, bounded=bounded)
+    limit = None if bounded else _limit(tree, anchored=bool(items) and plain and _is_start(items[0]))
+    return Pattern(prefixes=tuple(prefixes or ()), search=compiled.search, limit=limit)
 
 
 def pattern_trouble(pattern: str) -> str | None:
@@ -80,6 +88,27 @@ def _parts(argument: Any) -> Iterator[Any]:  # noqa: ANN401  (the parser's own t
     elif isinstance(argument, tuple | list):
         for inner in argument:
             yield from _parts(inner)
+
+
+def _limit(tree: Any, *, anchored: bool) -> int:  # noqa: ANN401
+    """Return how long a text may be, if every way to share it out among the repeats is tried."""
+    power, ways, width = int(not anchored), 1, 1
+    stack = [(tree, 1)]
+    while stack:
+        part, times = stack.pop()
+        for operation, argument in part:
+            name, again = str(operation), times
+            width += times
+            if name in _REPEATS:
+                endless = argument[1] is _parser.MAXREPEAT
+                power += endless
+                ways *= 1 if endless else argument[1] - argument[0] + 1
+                again = times * max(argument[0] if endless else argument[1], 1)
+            elif name == "BRANCH":
+                ways *= len(argument[1])
+            stack += [(inner, again) for inner in _parts(argument)]
+    room = _MAX_STEPS // (ways * width)
+    return min(MAX_TEXT, int(room ** (1 / power))) if power else MAX_TEXT * bool(room)
 
 
 def _is_start(item: Any) -> bool:  # noqa: ANN401

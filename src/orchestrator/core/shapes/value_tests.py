@@ -11,7 +11,7 @@ from orchestrator.core.rdf import Literal
 from orchestrator.core.shapes.data import Data, Term
 from orchestrator.core.shapes.literals import LANG_STRING, STRING, in_range, is_of
 from orchestrator.core.shapes.model import Focus, Test
-from orchestrator.core.shapes.patterns import MAX_TEXT, Pattern, Unbounded
+from orchestrator.core.shapes.patterns import Pattern, Unbounded
 
 _TYPE: Final = v.RDF + "type"
 _SUBCLASS: Final = v.RDFS + "subClassOf"
@@ -100,14 +100,15 @@ def matching(pattern: Pattern) -> Test:
         return lambda _, value: (value if type(value) is str else value[0]).startswith(prefixes)
     if prefixes:
         return lambda _, value: not _is_blank(value) and _text(value).startswith(prefixes)
-    if pattern.bounded:
+    limit = pattern.limit
+    if limit is None:
         return lambda _, value: not _is_blank(value) and search(_text(value)) is not None
 
     def test(data: Data, value: Focus) -> bool:
         if _is_blank(value):
             return False
         text = _text(value)
-        if len(text) > MAX_TEXT and not data.unbounded:
+        if len(text) > limit and not data.unbounded:
             raise Unbounded
         return search(text) is not None
 
