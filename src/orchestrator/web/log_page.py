@@ -109,7 +109,7 @@ async def _kept(request: web.Request, key: Key, form: Form) -> web.StreamRespons
 
 
 def _asked(request: web.Request) -> Asked:
-    return request.rel_url.raw_query_string, accept_of(request), request.headers.get("Accept-Encoding")
+    return request.rel_url.raw_query_string, accept_of(request), accept_of(request, "Accept-Encoding")
 
 
 async def _closed(app: web.Application, number: int, chosen: str) -> Forms:

@@ -49,9 +49,9 @@ def parse_type(text: str) -> MediaType:
     return MediaType(name.strip().lower(), frozenset(parameters))
 
 
-def accept_of(request: web.BaseRequest) -> str | None:
-    """Return all that a request says in Accept; None when it says nothing."""
-    said = request.headers.getall("Accept", ())
+def accept_of(request: web.BaseRequest, header: str = "Accept") -> str | None:
+    """Return all that a request says in Accept, or in another such header; None when it says nothing."""
+    said = request.headers.getall(header, ())
     return (said[0] if len(said) == 1 else ", ".join(said)) or None
 
 
