@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from multidict import CIMultiDict
 
 from orchestrator.web.closed import ClosedPages, Form, Forms
 
@@ -12,7 +11,7 @@ LD = "application/ld+json"
 
 def forms(size: int, fill: bytes = b"x") -> Forms:
     """Return a page of `size` bytes."""
-    return {"identity": Form(fill * size, CIMultiDict())}
+    return {"identity": Form(fill * size, {})}
 
 
 def room(pages: int) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 Key = tuple[int, str]
 """A page's number and the media type of its form."""
@@ -24,7 +23,7 @@ class Form(NamedTuple):
     """One representation of a page in one content coding."""
 
     body: bytes
-    headers: CIMultiDict[str]
+    headers: dict[str, str]
     """All that never change: every one but Link, which tells where the log ends now."""
 
 
