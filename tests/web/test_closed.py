@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-
 from orchestrator.web.closed import ClosedPages, Form, Forms
 
 LD = "application/ld+json"
@@ -93,6 +92,14 @@ async def test_a_page_that_is_forgotten_while_it_is_made_is_made_again() -> None
     gate.set()
     assert await asking == forms(10, b"erased")
     assert pages.get((1, LD)) == forms(10, b"erased")
+
+
+async def test_a_page_that_is_kept_is_not_made_again() -> None:
+    pages = ClosedPages(page_size=10, most=room(2))
+    first = forms(10)
+    await keep(pages, 1, first)
+    await keep(pages, 1, forms(20))
+    assert pages.get((1, LD)) is first
 
 
 async def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:

@@ -82,6 +82,9 @@ class ClosedPages:
 
     async def make(self, key: Key, build: Callable[[], Awaitable[Forms]]) -> Forms:
         """Return what `build` makes of a closed page, and keep it. All who ask meanwhile get the same."""
+        kept = self.get(key)  # perhaps it was made while the caller asked for the log's end
+        if kept is not None:
+            return kept
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.create_task(self._make(key, build))
