@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.event import LifecycleEvent
@@ -22,7 +23,7 @@ from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.pipeline.process import Processing
-from orchestrator.ports import Peers
+from orchestrator.ports import Peers, Reader
 from orchestrator.storage import Store
 from orchestrator.web import Site, make_app, serve
 
@@ -65,11 +66,26 @@ class NoPolicies:
         return PolicySet({})
 
 
+class Watched:
+    """A reader that writes down by name what it is asked."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.asked: list[str] = []
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> object:
+        self.asked.append(name)
+        return getattr(self._reader, name)
+
+
 @dataclasses.dataclass(kw_only=True, repr=False)
 class House:
     """A served site, with what a test wants to look at behind it."""
 
     site: Site
+    app: web.Application
+    asked: list[str]
+    """Questions of the site to the database."""
     store: Store
     session: aiohttp.ClientSession
     port: int
@@ -139,12 +155,13 @@ def build(tmp_path: Path) -> Build:
         async def ready() -> Mapping[str, object]:
             return {"ok": True, "database": True}
 
+        watched = Watched(store.reader)
         site = Site(
             public_url=BASE,
             identity=Identity(id=f"{BASE}/", name="Test <orchestrator>", inbox=f"{BASE}/inbox/"),
             screener=InProcessScreener(changes.get("limits", DEFAULT_LIMITS)),
             ledger=store.ledger,
-            reader=store.reader,
+            reader=cast("Reader", watched),
             clock=SteppingClock(),
             contexts=bundled_contexts(),
             shapes=SHAPES,
@@ -153,15 +170,18 @@ def build(tmp_path: Path) -> Build:
             ready=ready,
         )
         site = dataclasses.replace(site, **changes)
+        app = make_app(site)
         bound = socket.create_server(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         try:
-            async with serve(make_app(site), bound, header_timeout=header_timeout, connections=connections):
+            async with serve(app, bound, header_timeout=header_timeout, connections=connections):
                 base = f"http://127.0.0.1:{port}"
                 async with aiohttp.ClientSession(
                     base, auto_decompress=False, headers={"Accept-Encoding": "identity"}
                 ) as session:
-                    yield House(site=site, store=store, session=session, port=port)
+                    yield House(
+                        site=site, app=app, asked=watched.asked, store=store, session=session, port=port
+                    )
         finally:
             bound.close()
             await store.close()

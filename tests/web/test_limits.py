@@ -82,6 +82,46 @@ async def test_a_body_that_does_not_come_in_time_is_a_408_and_leaves_nothing(bui
         assert await house.kept() == 0
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("cut", [0, 1, 700])
+async def test_a_body_may_come_with_its_head_or_after_it(
+    house: Any, specimen: Specimen, framing: str, cut: int
+) -> None:
+    body = json.dumps(specimen()).encode()
+    lines = (
+        HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        if framing == "length"
+        else HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    )
+    async with wire(house) as (reader, writer):
+        writer.write(lines[: len(lines) - cut])
+        await writer.drain()
+        if cut:
+            await asyncio.sleep(0.05)
+            writer.write(lines[-cut:])
+        assert (await read_head(reader)).startswith(b"HTTP/1.1 201 ")
+    token = (await house.store.reader.listing("inbox"))[0].token
+    assert (await house.ask(f"/inbox/{token}"))._body == body
+
+
+async def test_a_chunked_body_that_came_whole_is_not_kept_beyond_the_limit(build: Any) -> None:
+    async with build(limits=Limits(body=1_000)) as house, wire(house) as (reader, writer):
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + b" " * 1001 + b"\r\n0\r\n\r\n")
+        assert (await read_head(reader)).startswith(b"HTTP/1.1 413 ")
+        assert await house.kept() == 0
+
+
+@pytest.mark.parametrize("line", [b"OPTIONS *", b"CONNECT x.example:443", b"GET /inbox/a/b", b"PUT /inbox/"])
+async def test_what_no_route_takes_is_a_problem_with_our_headers(house: Any, line: bytes) -> None:
+    async with wire(house) as (reader, writer):
+        writer.write(line + b" HTTP/1.1\r\nHost: x.example:443\r\nConnection: close\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    assert head.split(b"\r\n")[0].split()[1] in (b"404", b"405", b"400")
+    assert json.loads(body)["type"].startswith(f"{BASE}/problems/")
+    assert b"\r\nServer: orchestrator\r\n" in head
+    assert (b"constrainedBy" in head) == (b"/inbox/" in line)
+
+
 async def test_a_head_that_does_not_come_in_time_ends_the_connection(build: Any) -> None:
     async with build(header_timeout=0.2) as house, wire(house) as (reader, writer):
         writer.write(b"POST /inbox/ HTTP/1.1\r\nHost:")
@@ -185,6 +225,7 @@ async def test_what_is_no_http_is_a_problem_too_and_no_noise_in_the_log(
         writer.write(first + b"\r\n\r\n")
         head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     assert b" 400 " in head.split(b"\r\n")[0]
+    assert b"\r\nServer: orchestrator\r\n" in head
     assert json.loads(body)["type"] == f"{BASE}/problems/bad-request"
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType
@@ -22,9 +22,9 @@ def posted_type(request: web.BaseRequest) -> str:
     Raises `UnsupportedMediaType` for any other, for none, and for a compressed body: what is judged is
     what was sent.
     """
-    if request.headers.get("Content-Encoding"):
+    if request.headers.get(hdrs.CONTENT_ENCODING):
         raise UnsupportedMediaType("Send the body as it is: an inbox takes no Content-Encoding.")
-    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    given = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if given not in _ACCEPTED:
         said = f"not {given[:_MAX_SHOWN]}" if given else "and say so in Content-Type"
         raise UnsupportedMediaType(f"Send {ACCEPT_POST}, {said}.")

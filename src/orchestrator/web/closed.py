@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 Key = tuple[int, str]
 """A page's number and the media type of its form."""
@@ -24,7 +23,7 @@ class Form(NamedTuple):
     """One representation of a page in one content coding."""
 
     body: bytes
-    headers: CIMultiDict[str]
+    headers: dict[str, str]
     """All that never change: every one but Link, which tells where the log ends now."""
 
 
@@ -83,6 +82,9 @@ class ClosedPages:
 
     async def make(self, key: Key, build: Callable[[], Awaitable[Forms]]) -> Forms:
         """Return what `build` makes of a closed page, and keep it. All who ask meanwhile get the same."""
+        kept = self.get(key)  # perhaps it was made while the caller asked for the log's end
+        if kept is not None:
+            return kept
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.create_task(self._make(key, build))

@@ -4,10 +4,10 @@ import functools
 import zlib
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from orchestrator.core.errors import NotAcceptable
-from orchestrator.web.representation import QUALITY
+from orchestrator.web.representation import QUALITY, accept_of
 
 GZIP: Final = "gzip"
 IDENTITY: Final = "identity"
@@ -23,7 +23,7 @@ def coding_for(request: web.BaseRequest) -> str:
 
     gzip is for those who ask for it. Raises `NotAcceptable` for a reader who takes neither.
     """
-    accept = request.headers.get("Accept-Encoding")
+    accept = accept_of(request, hdrs.ACCEPT_ENCODING)
     return _chosen(accept[:_MAX_ACCEPT]) if accept else IDENTITY
 
 

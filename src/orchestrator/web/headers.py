@@ -3,29 +3,26 @@
 import functools
 from typing import Final
 
-from aiohttp import web
-from multidict import CIMultiDict
+from aiohttp import hdrs, web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.web import pages
 from orchestrator.web.representation import link
 from orchestrator.web.site import Site
 
-_ALWAYS: Final = CIMultiDict(
-    {
-        "Server": "orchestrator",
-        "X-Content-Type-Options": "nosniff",
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
-    }
-)
+_ALWAYS: Final = {
+    "Server": "orchestrator",
+    "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
+}
 
 
 def finish(response: web.StreamResponse) -> None:
     """Add what every answer carries. Whoever prepares an answer himself calls this before."""
     headers = response.headers
     headers.update(_ALWAYS)
-    if headers.get("Content-Type", "").startswith(v.HTML):
+    if headers.get(hdrs.CONTENT_TYPE, "").startswith(v.HTML):
         headers["Content-Security-Policy"] = pages.CSP
         headers["Referrer-Policy"] = "no-referrer"
 

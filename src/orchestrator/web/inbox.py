@@ -9,7 +9,6 @@ from aiohttp import web
 from orchestrator.core import vocabulary as v
 from orchestrator.core.screening import Screening
 from orchestrator.pipeline.receive import receive
-from orchestrator.ports import Stored
 from orchestrator.web import parameters
 from orchestrator.web.body import posted_type, read_body
 from orchestrator.web.rendering import RENDERER
@@ -88,11 +87,17 @@ async def show(request: web.Request) -> web.Response:
     headers = reader_headers(site, entity_tag(chosen, site.url(PATH), latest, after, site.listing_size))
     if is_unchanged(request, headers):
         return not_modified(headers)
-    kept = await site.reader.listing(INBOX, after=after, limit=site.listing_size)
-    if len(kept) >= site.listing_size and kept[-1].key < latest:
-        headers["Link"] = link(f"{site.url(PATH)}?after={kept[-1].key}", "next")
+    kept = await _kept(site, after)
+    if len(kept) >= site.listing_size and kept[-1][0] < latest:
+        headers["Link"] = link(f"{site.url(PATH)}?after={kept[-1][0]}", "next")
     render = _turtle if chosen == v.TURTLE else _json_ld
-    return respond(render(site.url(PATH), kept), chosen, headers)
+    return respond(render(site.url(PATH), [token for _, token in kept]), chosen, headers)
+
+
+async def _kept(site: Site, after: int) -> Sequence[tuple[int, str]]:
+    """Return key and token of the notifications after the key `after`, as many as a listing shows."""
+    listing = await site.reader.listing(INBOX, after=after, limit=site.listing_size)
+    return [(stored.key, stored.token) for stored in listing]
 
 
 def reader_headers(site: Site, tag: str) -> dict[str, str]:
@@ -102,20 +107,20 @@ def reader_headers(site: Site, tag: str) -> dict[str, str]:
     return cache_headers(tag, PRIVATE, vary="Accept, Authorization")
 
 
-def _json_ld(inbox: str, kept: Sequence[Stored]) -> str:
+def _json_ld(inbox: str, tokens: Sequence[str]) -> str:
     """Return the listing as LDN's own example writes it (section 3.3.2): consumers read it as plain JSON."""
     return json.dumps(
         {
             "@context": v.LDP_CONTEXT,
             "@id": inbox,
             "@type": v.LDP + "BasicContainer",
-            "contains": [inbox + stored.token for stored in kept],
+            "contains": [inbox + token for token in tokens],
         }
     )
 
 
-def _turtle(inbox: str, kept: Sequence[Stored]) -> str:
-    members = ",\n        ".join(f"<{inbox}{stored.token}>" for stored in kept)
+def _turtle(inbox: str, tokens: Sequence[str]) -> str:
+    members = ",\n        ".join(f"<{inbox}{token}>" for token in tokens)
     contains = f" ;\n    ldp:contains\n        {members}" if members else ""
     return f"@prefix ldp: <{v.LDP}> .\n\n<{inbox}> a ldp:BasicContainer , ldp:Container{contains} .\n"
 

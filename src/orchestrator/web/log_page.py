@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from aiohttp import web
-from multidict import CIMultiDict
+from aiohttp import hdrs, web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotFound
@@ -50,8 +49,9 @@ _VARY: Final = "Accept, Accept-Encoding"
 
 def recall(request: web.Request) -> web.Response | None:
     """Return the answer of a moment ago to the same question, where a closed page was the answer."""
-    headers = request.headers
-    form = None if "If-None-Match" in headers else request.app[PAGES].recall(_asked(request))
+    if hdrs.IF_NONE_MATCH in request.headers:
+        return None
+    form = request.app[PAGES].recall(_asked(request))
     return None if form is None else web.Response(body=form.body, headers=form.headers)
 
 
@@ -109,7 +109,7 @@ async def _kept(request: web.Request, key: Key, form: Form) -> web.StreamRespons
 
 
 def _asked(request: web.Request) -> Asked:
-    return request.rel_url.raw_query_string, accept_of(request), request.headers.get("Accept-Encoding")
+    return request.rel_url.raw_query_string, accept_of(request), accept_of(request, hdrs.ACCEPT_ENCODING)
 
 
 async def _closed(app: web.Application, number: int, chosen: str) -> Forms:
@@ -136,7 +136,7 @@ def _forms(
         headers["Content-Type"] = chosen
         if coding != IDENTITY:
             headers["Content-Encoding"] = coding
-        forms[coding] = Form(coded, CIMultiDict(headers))
+        forms[coding] = Form(coded, headers)
     return forms
 
 
@@ -185,7 +185,7 @@ async def _in_pieces(
     site = request.app[SITE]
     if chosen not in AS_JSON_LD:
         raise too_large(chosen)
-    headers = CIMultiDict(known or {"Cache-Control": IMMUTABLE, "Vary": _VARY})
+    headers = dict(known or {"Cache-Control": IMMUTABLE, "Vary": _VARY})
     headers["Content-Type"] = chosen
     headers["Link"] = _links(request, number)
     return await _send(request, headers, _pieces(site, number, until, is_last=known is not None))
@@ -208,7 +208,7 @@ async def _slices(body: bytes) -> AsyncIterator[memoryview]:
 
 
 async def _send(
-    request: web.Request, headers: CIMultiDict[str], pieces: AsyncIterator[bytes] | AsyncIterator[memoryview]
+    request: web.Request, headers: dict[str, str], pieces: AsyncIterator[bytes] | AsyncIterator[memoryview]
 ) -> web.StreamResponse:
     """Send an answer piece by piece, each when the reader has taken enough of what was sent before."""
     response = web.StreamResponse(headers=headers)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotAcceptable
@@ -49,9 +49,9 @@ def parse_type(text: str) -> MediaType:
     return MediaType(name.strip().lower(), frozenset(parameters))
 
 
-def accept_of(request: web.BaseRequest) -> str | None:
-    """Return all that a request says in Accept; None when it says nothing."""
-    said = request.headers.getall("Accept", ())
+def accept_of(request: web.BaseRequest, header: str = hdrs.ACCEPT) -> str | None:
+    """Return all that a request says in Accept, or in another such header; None when it says nothing."""
+    said = request.headers.getall(header, ())
     return (said[0] if len(said) == 1 else ", ".join(said)) or None
 
 

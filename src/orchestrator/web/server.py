@@ -130,7 +130,8 @@ class _Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send an answer; aiohttp's own refusal, when no route was found, in our words."""
-        if isinstance(resp, web.HTTPException) and isinstance(request, web.Request):
+        is_plain = type(resp) is web.Response  # asked first, since `isinstance` is slow for these classes
+        if not is_plain and isinstance(resp, web.HTTPException) and isinstance(request, web.Request):
             return self._refuse(request, resp, start_time)
         return super().finish_response(request, resp, start_time)
 
