@@ -161,7 +161,8 @@ def test_no_statement_walks_through_what_ten_years_have_left(costs: Costs) -> No
     assert len(found) >= 15
     for text, steps in found.items():
         for step in steps:
-            assert not step.startswith("SCAN"), (text, steps)
+            # The rows of one INSERT for many are constants.
+            assert not step.startswith("SCAN") or step.endswith("CONSTANT ROWS"), (text, steps)
             assert "TEMP B-TREE" not in step, (text, steps)
 
 
