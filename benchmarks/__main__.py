@@ -40,7 +40,7 @@ _BENCHMARKS: Final[tuple[tuple[str, Callable[[Task], Result]], ...]] = (
     ("B14", commits.measure),
     ("B15", holding.measure),
 )
-_SECONDS: Final = {"smoke": 1.0, "default": 3.0, "full": 5.0}
+_SECONDS: Final = {"smoke": 1.0, "default": 2.0, "full": 5.0}
 _LEAST: Final = 5
 
 

@@ -16,24 +16,23 @@ _MOST: Final = {"smoke": 4, "default": 60, "full": 3_600}
 
 
 def measure(task: Task) -> Result:
-    """Run B11. Idle memory is read from several starts, growth from one run."""
-    result = Result()
-    sums: list[float] = []
-    mains: list[float] = []
-    each: list[float] = []
-    for _ in range(task.pick(1, 3)):
-        server = serve(task, f"memory-{len(sums)}")
+    """Run B11. Idle memory is read from several starts, growth after the last of them."""
+    result, grown = Result(), Result()
+    idle: list[list[float]] = []
+    for number in range(starts := task.pick(1, 3)):
+        server = serve(task, f"memory-{number}")
         with started(server):
             time.sleep(_CALM if task.judges else 0.2)
-            each = _memory(server)
-        mains.append(each[0])
-        sums.append(sum(each))
-    workers = ", ".join(f"{size:,.0f}" for size in each[1:]) or "none"
-    told = f"server {statistics.median(mains):,.0f} MB; its other processes {workers} MB"
+            idle.append(_memory(server))
+            if number == starts - 1:
+                _grow(task, server, grown)
+    sums = [sum(each) for each in idle]
+    workers = ", ".join(f"{size:,.0f}" for size in idle[-1][1:]) or "none"
+    told = f"server {statistics.median(each[0] for each in idle):,.0f} MB; its other processes {workers} MB"
     result.add(
         "B11", "resident memory, idle, all processes", sums, unit="MB", target=at_most(120, 80), note=told
     )
-    _grow(task, result)
+    result.figures += grown.figures
     return result
 
 
@@ -41,16 +40,14 @@ def _memory(server: Server) -> list[float]:
     return [resident(pid) / _MB for pid in tree(server.pid)]
 
 
-def _grow(task: Task, result: Result) -> None:
-    wanted = task.pick(100, 5_000, 100_000)
-    server = serve(task, "growth")
-    with started(server):
-        warm(server, task)
-        # What the first tenth makes grow are caches that are full by then, not a leak.
-        first = _feed(server, task, wanted // 10, _MOST[task.mode] / 10)
-        before = sum(_memory(server))
-        last = _feed(server, task, wanted, _MOST[task.mode])
-        after = sum(_memory(server))
+def _grow(task: Task, server: Server, result: Result) -> None:
+    wanted = task.pick(30, 5_000, 100_000)
+    warm(server, task)
+    # What the first tenth makes grow are caches that are full by then, not a leak.
+    first = _feed(server, task, wanted // 10, _MOST[task.mode] / 10)
+    before = sum(_memory(server))
+    last = _feed(server, task, wanted, _MOST[task.mode])
+    after = sum(_memory(server))
     told = f"{before:,.0f} MB after {first:,}, {after:,.0f} MB after {last:,} notifications"
     if task.judges and last < wanted:
         told += f" (as many as came in {_MOST[task.mode]} s; {wanted:,} were wanted)"

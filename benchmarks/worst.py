@@ -49,8 +49,14 @@ def deep_nesting() -> bytes:
 
 
 def most_nodes() -> bytes:
-    """Return as many values as are allowed, in arrays of a hundred things."""
-    things = [{"id": f"https://a.example/{number}", "type": "Note"} for number in range(99)]
+    """Return as many things as make five hundred triples, each named in four places."""
+    things = [{"id": f"https://a.example/{number}", "type": "Note"} for number in range(90)]
+    return _bytes(_announce(tag=things, result=things, instrument=things, audience=things))
+
+
+def too_many_nodes() -> bytes:
+    """Return a few more than that: what is refused last of all has cost most."""
+    things = [{"id": f"https://a.example/{number}", "type": "Note"} for number in range(100)]
     return _bytes(_announce(tag=things, result=things, instrument=things, audience=things, bto=things))
 
 
@@ -101,8 +107,8 @@ def many_languages() -> bytes:
 
 
 def bad_language_tags() -> bytes:
-    """Return a language tag that nearly is one, for 16 kB."""
-    return _bytes(_announce(nameMap={"aaaaaaaa-" * 1_800 + "!": "x"}))
+    """Return a language tag that nearly is one, as long as a name may be."""
+    return _bytes(_announce(nameMap={"aaaaaaaa-" * 220 + "!": "x"}))
 
 
 def strings_for_patterns() -> bytes:
@@ -116,14 +122,14 @@ def strings_for_patterns() -> bytes:
 
 
 def many_findings() -> bytes:
-    """Return values that break a rule, a hundred times each."""
-    wrong = ["not an IRI", *({"id": f"mailto:{number}@a.example", "inbox": "x"} for number in range(98))]
+    """Return values that break a rule, fifty times each: as many findings as can be."""
+    wrong = ["not an IRI", *({"id": f"https://a.example/{number}", "inbox": "x"} for number in range(49))]
     return _bytes(_announce(actor=wrong, origin=wrong, target=wrong, context=wrong))
 
 
 def unknown_members() -> bytes:
     """Return members that no context knows."""
-    return _bytes(_announce(**{f"member{number}": "x" for number in range(1_900)}))
+    return _bytes(_announce(**{f"member{number}": "x" for number in range(470)}))
 
 
 def many_types() -> bytes:
@@ -174,6 +180,7 @@ DOCUMENTS: Final[Mapping[str, Callable[[], bytes]]] = {
     for function in (
         deep_nesting,
         most_nodes,
+        too_many_nodes,
         most_triples,
         most_blank_nodes,
         context_in_every_node,

@@ -113,6 +113,7 @@ async def _run(folder: Path) -> Costs:
                 await asyncio.gather(*(post(number) for number in range(1, MANY + 1)))
                 # Asked of the log itself, so that our own questions are not counted.
                 await until(lambda: _finished(database) == MANY + 1)
+                await _silence(taken)
             with listening(store.engine) as read:
                 for path in (
                     "/log",
@@ -125,6 +126,14 @@ async def _run(folder: Path) -> Costs:
                     async with session.get(service.url + path) as answer:
                         assert answer.status == 200, path
             return Costs(database, taken, read, _finished(database))
+
+
+async def _silence(heard: Heard) -> None:
+    """Wait until the last commit has woken whom it wakes, and they have found nothing more to do."""
+    before = -1
+    while before != len(heard.statements):
+        before = len(heard.statements)
+        await asyncio.sleep(0.5)
 
 
 def _finished(database: Path) -> int:
@@ -161,7 +170,8 @@ def test_no_statement_walks_through_what_ten_years_have_left(costs: Costs) -> No
     assert len(found) >= 15
     for text, steps in found.items():
         for step in steps:
-            assert not step.startswith("SCAN"), (text, steps)
+            # The rows of one INSERT for many are constants.
+            assert not step.startswith("SCAN") or step.endswith("CONSTANT ROWS"), (text, steps)
             assert "TEMP B-TREE" not in step, (text, steps)
 
 
