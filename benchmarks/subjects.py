@@ -5,29 +5,27 @@ The one file that names engines.
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core.document import examine
-from orchestrator.core.errors import ScreeningRefused, ShapeViolated
+from orchestrator.core.errors import ShapeViolated
 from orchestrator.core.jsonld import ActiveContext, Contexts, Properties, Reading, Triples, expand, to_quads
 from orchestrator.core.notification import read
 from orchestrator.core.policy import Facts, PolicySet, vouched
-from orchestrator.core.policy_reading import Reading as PolicyReading
 from orchestrator.core.publication import project
-from orchestrator.core.rdf import SH, Graph, Literal, Node, graph_of
-from orchestrator.core.screening import Rules, Screening, screen_plain
+from orchestrator.core.rdf import SH, Graph, Node, URIRef, graph_of
+from orchestrator.core.screening import Rules, Screening
 from orchestrator.core.shacl import focused, run
 from orchestrator.core.shapes.data import Data
+from orchestrator.core.shapes.literals import term_of
 from orchestrator.core.shapes.loading import node_shapes, read_shapes
-from orchestrator.core.shapes.results import Result
 from orchestrator.core.shapes.shape_set import ShapeSet
-from orchestrator.core.strict_json import DEFAULT_LIMITS, parse
+from orchestrator.core.strict_json import DEFAULT_LIMITS, Json, parse
 
-Json = Any
-Quads = Mapping[str, list[dict[str, Any]]]
-"""By graph name, as `core.jsonld.to_quads` gives them."""
+Found = frozenset[tuple[object, ...]]
+"""Focus, path, value, component, shape and severity of each result."""
 FACTS = Facts(
     sender="https://sender.example/", trust="unknown", artefacts=(), me=("urn:me",), solicited=False
 )
@@ -40,107 +38,111 @@ def contexts() -> Contexts:
 
 
 @functools.cache
-def rules() -> Rules:
-    """Return the rules of screening as they come."""
-    return Rules(contexts=contexts(), shapes=ShapeSet(read_folder(packaged("shapes"), ".ttl")))
+def shapes() -> ShapeSet:
+    """Return our shapes, compiled."""
+    return ShapeSet(read_folder(packaged("shapes"), ".ttl"))
 
 
 @functools.cache
-def aimed(pattern: str | None) -> Graph:
-    """Return the shapes of a pattern and nothing else, for pySHACL, aimed at the root."""
-    files = {slug for slug in ("notification", pattern) if slug}
-    texts = read_folder(packaged("shapes"), ".ttl")
-    graph = read_shapes({slug: text for slug, text in texts.items() if slug in files})
+def rules() -> Rules:
+    """Return the rules of screening as they come."""
+    return Rules(contexts=contexts(), shapes=shapes())
+
+
+@functools.cache
+def _aimed(pattern: str | None) -> Graph:
+    """Return the shapes for `pattern`, for pySHACL, and no others: it reads them all, each time."""
+    files = read_folder(packaged("shapes"), ".ttl")
+    slugs = {"notification", pattern}
+    graph = read_shapes({slug: text for slug, text in files.items() if slug in slugs})
     return focused(graph, node_shapes(graph))
 
 
 class Prepared(NamedTuple):
     """A document, read as far as validation needs it."""
 
-    graph: Graph
+    document: Json
+    expanded: Mapping[str, Any]
     data: Data
+    graph: Graph
     root: str
     pattern: str | None
 
 
 def prepare(body: bytes) -> Prepared:
-    """Return what both engines start from."""
-    examined = examine(parse(body), contexts(), DEFAULT_LIMITS)
-    graph = graph_of(to_quads([examined.root], contexts()))
-    pattern = rules().shapes.pattern_of(examined.root["@type"])
-    return Prepared(graph, examined.data, examined.root["@id"], pattern)
+    """Read a document by pyld, into what either engine starts from."""
+    document = parse(body)
+    examined = examine(document, contexts(), DEFAULT_LIMITS)
+    root = examined.root
+    graph = graph_of(to_quads([root], contexts()))
+    pattern = shapes().pattern_of(root["@type"])
+    return Prepared(document, root, examined.data, graph, root["@id"], pattern)
 
 
 def oracle_screen(body: bytes) -> Screening:
-    """Screen through pyld and pySHACL (B2): the verdict, without the findings."""
-    document = parse(body)
-    try:
-        examined = examine(document, contexts(), DEFAULT_LIMITS)
-    except ScreeningRefused as error:
-        return Screening(refusal=error.slug, findings=error.findings, notification=None)
-    root = examined.root
-    pattern = rules().shapes.pattern_of(root["@type"])
-    report = run(graph_of(to_quads([root], contexts())), aimed(pattern), root["@id"])
-    refused = (None, SH.resultSeverity, SH.Violation) in report
-    return Screening(
-        refusal=ShapeViolated.slug if refused else None,
-        findings=(),
-        notification=read(document, root, pattern),
-    )
+    """Screen through pyld and pySHACL (B2)."""
+    prepared = prepare(body)
+    refusal = ShapeViolated.slug if oracle_findings(prepared) else None
+    notification = read(prepared.document, prepared.expanded, prepared.pattern)
+    return Screening(refusal=refusal, findings=(), notification=notification)
 
 
-def fast_screen(body: bytes) -> Screening:
-    """Screen as the service does a plain document: the verdict, and the findings with their places."""
-    return screen_plain(body, rules()).screening
+def oracle_findings(prepared: Prepared) -> Found:
+    """Validate with pySHACL: all results (B3)."""
+    report = run(prepared.graph, _aimed(prepared.pattern), prepared.root)
+    details = set(report.objects(None, SH.detail))
+    return frozenset(_result(report, node) for node in set(report.objects(None, SH.result)) - details)
 
 
-def oracle_findings(prepared: Prepared) -> set[Node]:
-    """Validate with pySHACL: all results for the whole document (B3)."""
-    report = run(prepared.graph, aimed(prepared.pattern), prepared.root)
-    return set(report.objects(None, SH.result)) - set(report.objects(None, SH.detail))
-
-
-def fast_findings(prepared: Prepared) -> list[Result]:
+def fast_findings(prepared: Prepared) -> Found:
     """Validate with the compiled shapes: the same results (B3)."""
-    return rules().shapes.compiled(prepared.pattern).check(prepared.data, prepared.root)
+    compiled = shapes().compiled(prepared.pattern)
+    return frozenset(result[:6] for result in compiled.check(prepared.data, prepared.root, unbounded=True))
 
 
-def oracle_quads(document: Json) -> Quads:
+def oracle_quads(document: Json) -> Mapping[str, list[dict[str, Any]]]:
     """Return the quads of a document by pyld (B4)."""
     return to_quads(expand(document, contexts()), contexts())
 
 
 def fast_quads(document: Json) -> Properties:
-    """Return the quads of a document by the direct path (B4)."""
-    return Triples(Reading(document, ActiveContext.of(document["@context"], contexts())).root).properties
+    """Return the triples of a document by the direct path, indexed as shapes want them (B4)."""
+    members = cast("dict[str, Json]", document)
+    return Triples(Reading(members, ActiveContext.of(members["@context"], contexts())).root).properties
 
 
-def oracle_matcher(files: Mapping[str, str]) -> Callable[[bytes], tuple[str, ...]]:
-    """Return what matches a document with policies, by pySHACL (B8)."""
-    conditions = PolicyReading(files).conditions
-    graphs = {iri: focused(condition.graph, [condition.top]) for iri, condition in conditions.items()}
-
-    def match(body: bytes) -> tuple[str, ...]:
-        published = project(expand(parse(body), contexts())[0])
-        graph = graph_of(to_quads([published], contexts()))
-        reports = ((iri, run(graph, shapes, published["@id"])) for iri, shapes in graphs.items())
-        return tuple(iri for iri, report in reports if (None, SH.conforms, Literal(True)) in report)  # noqa: FBT003
-
-    return match
+def same_quads(document: Json) -> bool:
+    """Whether both ways say as much (that they say the same is tested in `tests/agreement`)."""
+    return len(Data.from_quads(oracle_quads(document))) == len(Data(fast_quads(document)))
 
 
-def fast_matcher(files: Mapping[str, str]) -> Callable[[bytes], tuple[str, ...]]:
-    """Return what matches a document with policies, compiled and behind an index (B8)."""
+class Decided(NamedTuple):
+    """What policies are matched with."""
+
+    data: Data
+    root: str
+
+
+def decided(body: bytes) -> Decided:
+    """Return a document as policies see it (B8)."""
+    published = project(prepare(body).expanded)
+    data = Data.from_quads(to_quads([published], contexts()))
+    return Decided(vouched(data, published["@id"], FACTS), published["@id"])
+
+
+def matcher(files: Mapping[str, str]) -> Callable[[Decided], tuple[str, ...]]:
+    """Return what matches a document with policies (B8)."""
     policies = PolicySet(files)
-    read_already: dict[bytes, tuple[Data, str]] = {}
+    return lambda decided: policies.matching(decided.data, decided.root)
 
-    def match(body: bytes) -> tuple[str, ...]:
-        if body not in read_already:
-            root = screen_plain(body, rules()).root
-            assert root is not None
-            published = project(root)
-            said = Data(Triples(published).properties)
-            read_already[body] = vouched(said, published["@id"], FACTS), published["@id"]
-        return policies.matching(*read_already[body])
 
-    return match
+def _result(report: Graph, result: Node) -> tuple[object, ...]:
+    path, value = report.value(result, SH.resultPath), report.value(result, SH.value)
+    return (
+        term_of(report.value(result, SH.focusNode) or URIRef("")),
+        str(path) if isinstance(path, URIRef) else None,
+        term_of(value) if value is not None else None,
+        str(report.value(result, SH.sourceConstraintComponent)),
+        str(term_of(report.value(result, SH.sourceShape) or URIRef(""))),
+        str(report.value(result, SH.resultSeverity)),
+    )
