@@ -12,7 +12,9 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as BudgetSpent
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -76,6 +78,7 @@ class ScreeningPool:
         self._rulebook = rulebook
         self._settings = settings
         self._pool = self._new_pool()
+        self._starting = threading.Lock()
         self._closing = False
         self._under_way = 0
         self._room = asyncio.Semaphore(settings.workers)
@@ -122,7 +125,9 @@ class ScreeningPool:
         try:
             for _ in range(_TRIES):
                 try:
-                    return cast("_T", await self._schedule(function, arguments, timeout))
+                    # In a thread: the first call, or one after a loss, starts processes, which takes a while.
+                    work = await asyncio.to_thread(self._schedule, function, arguments, timeout)
+                    return cast("_T", await asyncio.wrap_future(work))
                 except (ProcessExpired, BrokenProcessPool):
                     # Somebody killed the worker, not this document: a document is stopped by its budget.
                     _log.warning("worker_lost")
@@ -147,19 +152,21 @@ class ScreeningPool:
 
     def _schedule(
         self, function: Callable[..., _T], arguments: tuple[object, ...], timeout: float
-    ) -> "asyncio.Future[object]":
+    ) -> "Future[object]":
         """Give a worker its work. A pool whose idle workers were killed never recovers: take a new one."""
-        if self._closing:
-            raise StorageError("The service is stopping.")
-        if not self._pool.active:
-            _log.warning("workers_replaced")
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool = self._new_pool()
-        try:
-            work = self._pool.schedule(function, args=list(arguments), timeout=timeout)
-        except RuntimeError:
-            raise Overloaded from None  # it broke in this very moment
-        return asyncio.wrap_future(work)  # type: ignore[arg-type]
+        with self._starting:
+            if self._closing:
+                raise StorageError("The service is stopping.")
+            if not self._pool.active:
+                _log.warning("workers_replaced")
+                self._pool.stop()  # type: ignore[no-untyped-call]
+                self._pool = self._new_pool()
+            try:
+                return cast(
+                    "Future[object]", self._pool.schedule(function, args=list(arguments), timeout=timeout)
+                )
+            except RuntimeError:
+                raise Overloaded from None  # it broke in this very moment
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(
