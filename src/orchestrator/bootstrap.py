@@ -19,6 +19,7 @@ from orchestrator.core.shacl import Profile
 from orchestrator.core.strict_json import Limits
 from orchestrator.ldn import EgressSettings, Peers
 from orchestrator.pipeline.deliver import Delivering
+from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
 from orchestrator.scheduler import Timetable, TimetableSettings
 from orchestrator.screener import Rulebook, ScreenerSettings, ScreeningPool
@@ -130,10 +131,9 @@ async def running(
                 pod=pod,
                 ledger=store.ledger,
                 reader=store.reader,
-                outbox=store.outbox,
                 screener=screener,
                 policies=policies,
-                peers=peers,
+                existence=Existence(peers=peers, clock=clock),
                 clock=clock,
             ),
             delivering=Delivering(

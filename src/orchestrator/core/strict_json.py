@@ -26,6 +26,9 @@ MAX_REPORTED: Final = 50
 _SAFE_INTEGER: Final = 2**53 - 1
 _INTEGER_CHARACTERS: Final = 17
 _FLOAT_CHARACTERS: Final = 32
+_PLAIN: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +100,36 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Json:
 
 
 def canonical(value: Json) -> bytes:
-    """Return `value` in the canonical form of RFC 8785, by which contents are compared."""
+    """Return `value` in the canonical form of RFC 8785, by which contents are compared.
+
+    Nearly everything is written by the standard library, several times as fast, with the same bytes: both
+    escape alike, and sort alike the names that are within the Basic Multilingual Plane.
+    """
+    if _is_plain(value):
+        try:
+            return _PLAIN.encode(value).encode()
+        except UnicodeEncodeError:  # an unpaired surrogate, which the other way refuses in its own words
+            pass
     return rfc8785.dumps(value)
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether `value` has no floats, no integers beyond 53 bits and no names beyond the BMP."""
+    values = [value]
+    for item in values:  # grows as it is walked
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if isinstance(item, dict) and kind is dict:
+            names = "".join(item)
+            if not names.isascii() and max(names) > "\uffff":
+                return False
+            values.extend(item.values())
+        elif isinstance(item, list) and kind is list:
+            values.extend(item)
+        elif not (isinstance(item, int) and kind is int and -_SAFE_INTEGER <= item <= _SAFE_INTEGER):
+            return False
+    return True
 
 
 def _finding(rule: str, message: str, place: str, value: object = None) -> Finding:

@@ -3,27 +3,30 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.core.announcement import topic_of
-from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, PeerError, StorageError, TooCostly
-from orchestrator.core.event import SALT_BYTES, Draft, LifecycleEvent, artefact_of
+from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, StorageError, TooCostly
+from orchestrator.core.event import SALT_BYTES, Draft, artefact_of
 from orchestrator.core.notification import Notification
 from orchestrator.core.pod import Pod
-from orchestrator.core.policy import Decision, Facts, Judgement
+from orchestrator.core.policy import Decision, Facts, Judgement, PolicySet
+from orchestrator.pipeline.existence import Existence
 from orchestrator.ports import (
+    Background,
     Claimed,
     Clock,
+    Decided,
     Ledger,
     NotificationState,
-    Outbox,
     Outcome,
-    Peers,
     Plan,
     Policies,
     Reader,
     Screener,
+    Thread,
 )
 
 _log = logging.getLogger(__name__)
@@ -31,64 +34,195 @@ _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
 _LOG_AHEAD: Final = 250
 """Milliseconds by which the log's time may lead the clock."""
-_GONE: Final = frozenset({404, 410})
-_KEPT: Final = 300_000
-"""Milliseconds for which the answer about an artefact's existence is believed."""
-_UNKNOWN_KEPT: Final = 30_000
-"""The same when there was no answer."""
-_PATIENCE: Final = 3.0
-"""Seconds for the answer: the next notifications wait for it too."""
-_MOST_KEPT: Final = 10_000
+_JUDGED_AT_ONCE: Final = 32
+"""Judgements asked for together: the rest of a batch leaves room for what is being received."""
+_MOST_HELD: Final = 256
+"""Notifications that wait for an answer about their artefact, or for one that does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A notification that is to be judged, with what we know about it."""
+
+    claimed: Claimed
+    thread: Thread | None
+    artefact: str | None
 
 
 @dataclass(slots=True, kw_only=True)
 class Processing:
-    """Decides about claimed notifications, one at a time, each once."""
+    """Decides about claimed notifications, in batches, each once."""
 
     pod: Pod
     ledger: Ledger
     reader: Reader
-    outbox: Outbox
     screener: Screener
     policies: Policies
-    peers: Peers
+    existence: Existence
     clock: Clock
 
-    _existing: dict[str, tuple[int, bool, int]] = field(default_factory=dict)
-    """Artefact → when we asked for it, whether it was gone, and for how many ms we believe it."""
+    _held: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """Id of a notification that goes on by itself → its task."""
 
-    async def process(self, claimed: Claimed) -> LifecycleEvent | None:
-        """Decide about `claimed` and record the outcome; return the event, if it became one.
+    async def process(self, batch: Sequence[Claimed]) -> None:
+        """Decide about `batch` and record the outcomes, as few commits as can be.
 
-        Losing the lease or a failing database leaves the notification to the next claim.
+        In order of arrival, but for answers to others in the batch: they come after those are recorded,
+        so that an answer finds the event that it answers. What has to wait for another server, and the
+        answers to it, go on by themselves: `finish` waits for them. Losing a lease or a failing database
+        leaves a notification to the next claim.
         """
+        waiting = list(batch)
+        while waiting:
+            ready, waiting = await self._turn(waiting)
+            if ready:
+                await self._record(await self._outcomes(ready))
+
+    async def finish(self) -> None:
+        """Wait for those that go on by themselves; who gives up waiting leaves them to their leases."""
         try:
-            outcome = await self._outcome(claimed)
-        except (Overloaded, StorageError):
+            while self._held:
+                await asyncio.wait(set(self._held.values()))
+        finally:
+            for task in self._held.values():
+                task.cancel()
+
+    async def _turn(self, waiting: Sequence[Claimed]) -> tuple[list[Claimed], list[Claimed]]:
+        """Return those whose turn it is, and those that answer one of them; put aside what is held up."""
+        ready: list[Claimed] = []
+        later: list[Claimed] = []
+        earlier: set[str] = set()
+        for claimed in waiting:
+            answered = claimed.notification.answered
+            if answered in self._held:
+                await self._hold(claimed, self._held[answered])
+            else:
+                (later if answered in earlier else ready).append(claimed)
+            earlier.add(claimed.notification.id)
+        return ready, later
+
+    async def _hold(self, claimed: Claimed, until: Awaitable[object]) -> None:
+        """Let `claimed` go on by itself after `until`; wait for room among those that do."""
+        while len(self._held) >= _MOST_HELD:
+            await asyncio.wait(set(self._held.values()), return_when=asyncio.FIRST_COMPLETED)
+        identifier = claimed.notification.id
+        task = asyncio.create_task(self._go_on(claimed, until), name=f"notification {identifier}")
+        self._held[identifier] = task
+        task.add_done_callback(lambda done: self._let_go(identifier, done))
+
+    def _let_go(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._held.get(identifier) is task:
+            del self._held[identifier]
+
+    async def _go_on(self, claimed: Claimed, until: Awaitable[object]) -> None:
+        await asyncio.wait([asyncio.ensure_future(until)])
+        try:
+            await self.process([claimed])
+        except Exception:  # noqa: BLE001  (its lease runs out, and it is claimed again)
+            _log.exception("processing_failed key=%s", claimed.lease.key)
+
+    async def _outcomes(self, batch: Sequence[Claimed]) -> list[Decided]:
+        """Decide about each of `batch` by itself: one that fails hurts no other."""
+        try:
+            backgrounds = await self.reader.background([claimed.notification for claimed in batch])
+        except StorageError as error:
+            return [self._failed(claimed, error) for claimed in batch]
+        decided: list[Decided] = []
+        cases: list[_Case] = []
+        for claimed, background in zip(batch, backgrounds, strict=True):
+            try:
+                found = self._open(claimed, background)
+            except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
+                decided.append(self._failed(claimed, error))
+                continue
+            if isinstance(found, Outcome):
+                decided.append(Decided(claimed=claimed, outcome=found))
+            elif found.artefact is not None and self._is_to_be_asked(found.artefact):
+                await self._hold(claimed, self.existence.ask(found.artefact))
+            else:
+                cases.append(found)
+        decided += await self._judged(cases)
+        order = {id(claimed): place for place, claimed in enumerate(batch)}
+        return sorted(decided, key=lambda each: order[id(each.claimed)])
+
+    def _open(self, claimed: Claimed, background: Background) -> Outcome | _Case:
+        """Return what is to be judged, or why nothing is."""
+        notification, thread = claimed.notification, background.thread
+        if background.sent:
+            return Outcome(state=NotificationState.IGNORED, reason="self")
+        artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
+        if not self._addressed(notification, artefact, thread):
+            return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
+        if artefact is not None and self.pod.owns(artefact) and self.existence.is_gone(artefact):
+            return Outcome(state=NotificationState.IGNORED, reason="vanished")
+        return _Case(claimed=claimed, thread=thread, artefact=artefact)
+
+    def _is_to_be_asked(self, artefact: str) -> bool:
+        return self.pod.owns(artefact) and self.existence.is_gone(artefact) is None
+
+    async def _judged(self, cases: Sequence[_Case]) -> list[Decided]:
+        policies = self.policies.snapshot()
+        decided: list[Decided] = []
+        for start in range(0, len(cases), _JUDGED_AT_ONCE):
+            part = cases[start : start + _JUDGED_AT_ONCE]
+            found = await asyncio.gather(
+                *(self._judge(case, policies) for case in part), return_exceptions=True
+            )
+            for case, outcome in zip(part, found, strict=True):
+                if isinstance(outcome, Outcome):
+                    decided.append(Decided(claimed=case.claimed, outcome=outcome))
+                elif isinstance(outcome, Exception):
+                    decided.append(self._failed(case.claimed, outcome))
+                else:
+                    raise outcome
+        return decided
+
+    def _failed(self, claimed: Claimed, error: Exception) -> Decided:
+        if isinstance(error, Overloaded | StorageError):
             # Our own trouble, not the notification's: it never dies of it.
             outcome = self._retry(claimed, "overloaded", counts=False)
-        except TooCostly:
+        elif isinstance(error, TooCostly):
             outcome = self._again(claimed, "too-costly")
-        except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
-            _log.exception("processing_failed key=%s", claimed.lease.key)
+        else:
+            _log.error("processing_failed key=%s", claimed.lease.key, exc_info=error)
             outcome = self._again(claimed, f"failed: {type(error).__name__}")
-        try:
-            return await self._record(claimed, outcome)
-        except LeaseLost:
-            _log.warning("lease_lost key=%s", claimed.lease.key)
-        except StorageError:
-            _log.exception("record_failed key=%s", claimed.lease.key)
-        return None
+        return Decided(claimed=claimed, outcome=outcome)
 
-    async def _record(self, claimed: Claimed, outcome: Outcome) -> LifecycleEvent | None:
-        try:
-            return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
-        except LogAhead:
-            now = self.clock.now()
+    async def _record(self, decided: Sequence[Decided]) -> None:
+        """Record all in one transaction; what the log has no time for yet comes a moment later."""
+        ahead = await self._write(decided)
+        if ahead:
+            # One event a millisecond: after as many milliseconds there is room, unless the clock was set back.
+            await asyncio.sleep((len(ahead) + 1) / 1_000)
+            ahead = await self._write(ahead)
+        if ahead:
             later = Outcome(
-                state=NotificationState.RETRY, reason="log ahead", retry_at=now + _LOG_AHEAD, counts=False
+                state=NotificationState.RETRY,
+                reason="log ahead",
+                retry_at=self.clock.now() + _LOG_AHEAD,
+                counts=False,
             )
-            return await self.ledger.record(claimed.lease, later, now=now)
+            await self._write([Decided(claimed=each.claimed, outcome=later) for each in ahead])
+
+    async def _write(self, decided: Iterable[Decided]) -> list[Decided]:
+        """Record; return those for which the log's time would lead the clock too far."""
+        wanted = list(decided)
+        if not wanted:
+            return []
+        try:
+            results = await self.ledger.record(wanted, now=self.clock.now())
+        except StorageError as error:
+            results = [error] * len(wanted)
+        ahead: list[Decided] = []
+        for each, result in zip(wanted, results, strict=True):
+            key = each.claimed.lease.key
+            if isinstance(result, LogAhead):
+                ahead.append(each)
+            elif isinstance(result, LeaseLost):
+                _log.warning("lease_lost key=%s", key)
+            elif isinstance(result, Exception):
+                _log.error("record_failed key=%s", key, exc_info=result)
+        return ahead
 
     def _again(self, claimed: Claimed, reason: str) -> Outcome:
         if claimed.attempts >= _MAX_ATTEMPTS:
@@ -100,18 +234,9 @@ class Processing:
         later = self.clock.now() + wait
         return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=later, counts=counts)
 
-    async def _outcome(self, claimed: Claimed) -> Outcome:
-        notification = claimed.notification
-        if await self.outbox.sent(notification.id):
-            return Outcome(state=NotificationState.IGNORED, reason="self")
-        thread = await self._thread(notification)
-        artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
-        if not self._addressed(notification, artefact, thread):
-            return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
-        if artefact is not None and self.pod.owns(artefact) and await self._vanished(artefact):
-            return Outcome(state=NotificationState.IGNORED, reason="vanished")
-        facts = self._facts(notification, artefact, solicited=thread is not None)
-        policies = self.policies.snapshot()
+    async def _judge(self, case: _Case, policies: PolicySet) -> Outcome:
+        claimed = case.claimed
+        facts = self._facts(claimed.notification, case.artefact, solicited=case.thread is not None)
         judgement = await self.screener.judge(claimed.body, facts, policies)
         decision = policies.decide(judgement.matched, accepted=claimed.accepted)
         note = {
@@ -127,18 +252,13 @@ class Processing:
         return Outcome(
             state=NotificationState.PROCESSED,
             reason="logged",
-            draft=self._draft(claimed, artefact, thread, judgement, policies.id),
-            deliveries=self._deliveries(notification, decision),
+            draft=self._draft(case, judgement, policies.id),
+            deliveries=self._deliveries(claimed.notification, decision),
             note=note,
         )
 
-    async def _thread(self, notification: Notification) -> LifecycleEvent | None:
-        if notification.in_reply_to is None or notification.in_reply_to == notification.id:
-            return None
-        return await self.reader.thread(notification.in_reply_to, author=notification.target)
-
     def _addressed(
-        self, notification: Notification, artefact: str | None, thread: LifecycleEvent | None
+        self, notification: Notification, artefact: str | None, thread: Thread | None
     ) -> bool:
         """Whether this concerns us; a pod that names no artefacts takes whatever is posted to it."""
         if not self.pod.artefacts:
@@ -150,22 +270,6 @@ class Processing:
             for iri in (artefact, *notification.objects, *notification.contexts, *notification.inner_objects)
         )
         return to_us or about_ours or thread is not None
-
-    async def _vanished(self, artefact: str) -> bool:
-        now = self.clock.now()
-        at, gone, kept = self._existing.get(artefact, (0, False, 0))
-        if 0 <= now - at < kept:
-            return gone
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                gone, kept = await self.peers.status(artefact) in _GONE, _KEPT
-        except (PeerError, TimeoutError):
-            # Not knowing is no reason to lose an event, nor to wait for each of the next ones.
-            gone, kept = False, _UNKNOWN_KEPT
-        if len(self._existing) >= _MOST_KEPT:
-            self._existing.clear()
-        self._existing[artefact] = (self.clock.now(), gone, kept)
-        return gone
 
     def _facts(self, notification: Notification, artefact: str | None, *, solicited: bool) -> Facts:
         mentioned = (*notification.contexts, *notification.objects, *notification.inner_objects)
@@ -180,22 +284,15 @@ class Processing:
             solicited=solicited,
         )
 
-    def _draft(
-        self,
-        claimed: Claimed,
-        artefact: str | None,
-        thread: LifecycleEvent | None,
-        judgement: Judgement,
-        policy_set: str,
-    ) -> Draft:
-        notification = claimed.notification
+    def _draft(self, case: _Case, judgement: Judgement, policy_set: str) -> Draft:
+        notification, thread = case.claimed.notification, case.thread
         actor = notification.actor
         return Draft(
             types=notification.types,
             activity=notification.id,
             sender=notification.sender,
-            received=claimed.received,
-            artefact=artefact,
+            received=case.claimed.received,
+            artefact=case.artefact,
             actor=None if actor is None or actor.lower().startswith("mailto:") else actor,
             origin=notification.origin,
             in_reply_to=notification.in_reply_to,
@@ -208,6 +305,8 @@ class Processing:
 
     def _deliveries(self, notification: Notification, decision: Decision) -> tuple[Plan, ...]:
         """Return whom to tell: never the service that caused the event, nor ourselves."""
+        if not decision.announce:
+            return ()
         caused = {notification.origin, notification.actor, notification.origin_inbox, self.pod.me.id}
         topic = topic_of(notification)
         return tuple(

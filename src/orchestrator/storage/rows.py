@@ -1,8 +1,9 @@
 """Rows ↔ values: the one place that knows how a value is spread over columns."""
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,8 +15,9 @@ from orchestrator.core.notification import Notification
 from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Stored
 from orchestrator.storage import schema
 
-_NOTIFICATION: Final = tuple(field.name for field in dataclasses.fields(Notification))
-_FINDING: Final = tuple(field.name for field in dataclasses.fields(Finding))
+# Name → default; what must be given has none.
+_NOTIFICATION: Final = {field.name: field.default for field in dataclasses.fields(Notification)}
+_FINDING: Final = {field.name: field.default for field in dataclasses.fields(Finding)}
 
 AnyRow = sa.Row[*tuple[Any, ...]]
 """A row of whatever columns."""
@@ -24,6 +26,7 @@ AnyRow = sa.Row[*tuple[Any, ...]]
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 _n = schema.notification.c
+_p = schema.processing.c
 _e = schema.event.c
 
 STORED: Final = (
@@ -35,13 +38,23 @@ STORED: Final = (
     _n.received,
     _n.notification,
     _n.warnings,
-    _n.state,
-    _n.reason,
-    _n.attempts,
-    _n.event,
+    _p.state,
+    _p.reason,
+    _p.attempts,
+    _p.event,
 )
 """The columns of `stored`."""
-CLAIMED: Final = (_n.key, _n.inbox, _n.body, _n.received, _n.notification, _n.attempts, _n.accepted, _n.fence)
+CLAIMED: Final = (
+    _n.key,
+    _n.inbox,
+    _n.token,
+    _n.body,
+    _n.received,
+    _n.notification,
+    _p.attempts,
+    _p.accepted,
+    _p.fence,
+)
 """The columns of `claimed`."""
 EVENT: Final = (
     _e.sequence,
@@ -72,17 +85,13 @@ def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
         "sender": notification.sender,
         "activity": notification.id,
         "digest": notification.digest,
-        "body": arrival.body,
         "media_type": arrival.media_type,
         "received": arrival.received,
-        "notification": to_json({name: getattr(notification, name) for name in _NOTIFICATION}),
-        "warnings": to_json(
-            [{name: getattr(found, name) for name in _FINDING} for found in arrival.warnings]
-        ),
-        "state": NotificationState.RECEIVED,
-        "attempts": 0,
-        "accepted": False,
-        "fence": 0,
+        "notification": to_json(_said(notification, _NOTIFICATION)),
+        "warnings": to_json([_said(found, _FINDING) for found in arrival.warnings])
+        if arrival.warnings
+        else "[]",
+        "body": arrival.body,
     }
 
 
@@ -109,6 +118,7 @@ def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
     return Claimed(
         lease=Lease(key=str(row.key), owner=owner, fence=row.fence + 1, until=until),
         inbox=row.inbox,
+        token=row.token,
         body=row.body,
         received=row.received,
         notification=_notification(row.notification),
@@ -123,6 +133,7 @@ def from_event(event: LifecycleEvent) -> dict[str, object]:
         "log": schema.LOG,
         "sequence": event.sequence,
         "created": event.created,
+        "identity": identity(event.sender, event.activity),
         "sender": event.sender,
         "activity": event.activity,
         "artefact": event.artefact,
@@ -132,6 +143,11 @@ def from_event(event: LifecycleEvent) -> dict[str, object]:
         "leaf": event.leaf,
         "types": to_json(event.types),
     }
+
+
+def identity(sender: str, activity: str) -> bytes:
+    """Return what stands for (sender, activity) where events are looked up: a SHA-256."""
+    return hashlib.sha256(f"{len(sender)}:{sender}{activity}".encode()).digest()
 
 
 def event(row: AnyRow, *, public_url: str) -> LifecycleEvent:
@@ -191,6 +207,11 @@ def _notification(text: str) -> Notification:
     return Notification(**members)
 
 
-def _known(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _said(value: object, fields: Mapping[str, object]) -> dict[str, object]:
+    # What is as it is by default reads back as that.
+    return {name: said for name, default in fields.items() if (said := getattr(value, name)) != default}
+
+
+def _known(members: Mapping[str, Any], fields: Mapping[str, object]) -> dict[str, Any]:
     # Rows outlive the code: a member that this version has given up is left out.
-    return {name: members[name] for name in names if name in members}
+    return {name: value for name, value in members.items() if name in fields}
