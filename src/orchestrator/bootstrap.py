@@ -117,7 +117,11 @@ async def running(
         catalogue = catalogue or catalogue_of(settings)
         policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
         store = await asyncio.to_thread(
-            Store.open, settings.database, public_url=settings.base, page_size=settings.page_size
+            Store.open,
+            settings.database,
+            public_url=settings.base,
+            page_size=settings.page_size,
+            waiting=settings.writing,
         )
         stack.push_async_callback(store.close)
         if screener is None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.storage.contract import StoreContract
-from tests.storage.examples import BASE, NOW, arrival, claim, draft, log, outcome, plan
+from tests.storage.examples import BASE, NOW, arrival, claim, draft, log, outcome, plan, record
 from tests.storage.statements import Statement, statements
 
 from orchestrator.core.errors import ConfigurationError, StorageError
@@ -181,8 +181,8 @@ async def test_a_row_that_breaks_a_rule_is_a_storage_error_of_its_own_only(store
         await store.ledger.keep(arrival(number))
     first, *rest = await claim(store)
     recorded = await asyncio.gather(
-        store.ledger.record(first.lease, Outcome(state=NotificationState.RETRY), now=NOW),
-        *(store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW) for one in rest),
+        record(store, first, Outcome(state=NotificationState.RETRY), now=NOW),
+        *(record(store, one, outcome(draft(one.notification), plan()), now=NOW) for one in rest),
         return_exceptions=True,
     )
     assert isinstance(recorded[0], StorageError)

@@ -192,7 +192,7 @@ class Processing:
         """Record all in one transaction; what the log has no time for yet comes a moment later."""
         ahead = await self._write(decided)
         if ahead:
-            # One event a millisecond: after as many milliseconds there is room, unless the clock was set back.
+            # One event a millisecond: soon there is room for these, unless the clock was set back.
             await asyncio.sleep((len(ahead) + 1) / 1_000)
             ahead = await self._write(ahead)
         if ahead:
@@ -257,9 +257,7 @@ class Processing:
             note=note,
         )
 
-    def _addressed(
-        self, notification: Notification, artefact: str | None, thread: Thread | None
-    ) -> bool:
+    def _addressed(self, notification: Notification, artefact: str | None, thread: Thread | None) -> bool:
         """Whether this concerns us; a pod that names no artefacts takes whatever is posted to it."""
         if not self.pod.artefacts:
             return True

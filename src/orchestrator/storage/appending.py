@@ -27,9 +27,7 @@ _HEAD: Final = (
 _KNOWN: Final = sa.select(_event.identity).where(
     _event.log == LOG, _event.identity.in_(bindparam("identities", expanding=True))
 )
-_ADD_EVENTS: Final = Bulk(
-    sa.insert(schema.event), [column.name for column in schema.event.columns]
-)
+_ADD_EVENTS: Final = Bulk(sa.insert(schema.event), [column.name for column in schema.event.columns])
 _ADD_TYPES: Final = Bulk(sa.insert(schema.event_type), ("log", "type", "sequence"))
 _NEW_DELIVERY: Final = (
     "id",

@@ -1,6 +1,6 @@
 """What the log knows of notifications that are to be decided about: a few questions for all of them."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -49,7 +49,7 @@ def find(
 
 
 def _threads(
-    connection: sa.Connection, asked: Set[tuple[str | None, str]], public_url: str
+    connection: sa.Connection, asked: set[tuple[str | None, str]], public_url: str
 ) -> dict[tuple[str | None, str | None], Thread]:
     """Return the events that answers follow, by their target and what they answer."""
     told = {row.id: row for row in find_each(connection, _TOLD_BY, "ids", {each for _, each in asked})}

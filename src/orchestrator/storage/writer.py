@@ -92,7 +92,9 @@ class Writer:
         return result
 
     async def write_grouped(
-        self, work: Callable[[Transaction, Sequence[_A]], Sequence[_R | OrchestratorError]], items: Sequence[_A]
+        self,
+        work: Callable[[Transaction, Sequence[_A]], Sequence[_R | OrchestratorError]],
+        items: Sequence[_A],
     ) -> Sequence[_R | Exception]:
         """Run `work` over `items` and all others that wait for the same work; return a result per item.
 
