@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,8 +61,8 @@ class Processing:
     existence: Existence
     clock: Clock
 
-    _held: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    """Id of a notification that goes on by itself → its task."""
+    _held: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    """Tasks of those that go on by themselves → the notification's id."""
 
     async def process(self, batch: Sequence[Claimed]) -> None:
         """Decide about `batch` and record the outcomes, as few commits as can be.
@@ -82,9 +82,9 @@ class Processing:
         """Wait for those that go on by themselves; who gives up waiting leaves them to their leases."""
         try:
             while self._held:
-                await asyncio.wait(set(self._held.values()))
+                await asyncio.wait(self._held)
         finally:
-            for task in self._held.values():
+            for task in self._held:
                 task.cancel()
 
     async def _turn(self, waiting: Sequence[Claimed]) -> tuple[list[Claimed], list[Claimed]]:
@@ -94,35 +94,35 @@ class Processing:
         earlier: set[str] = set()
         for claimed in waiting:
             answered = claimed.notification.answered
-            if answered in self._held:
-                await self._hold(claimed, self._held[answered])
+            before = [task for task, held in self._held.items() if held == answered]
+            if before:
+                await self._hold(claimed, before)
             else:
                 (later if answered in earlier else ready).append(claimed)
             earlier.add(claimed.notification.id)
         return ready, later
 
-    async def _hold(self, claimed: Claimed, until: Awaitable[object]) -> None:
+    async def _hold(self, claimed: Claimed, until: Iterable[asyncio.Task[None]]) -> None:
         """Let `claimed` go on by itself after `until`; wait for room among those that do."""
         while len(self._held) >= _MOST_HELD:
-            await asyncio.wait(set(self._held.values()), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
         identifier = claimed.notification.id
         task = asyncio.create_task(self._go_on(claimed, until), name=f"notification {identifier}")
-        self._held[identifier] = task
-        task.add_done_callback(lambda done: self._let_go(identifier, done))
+        self._held[task] = identifier
+        task.add_done_callback(lambda done: self._held.pop(done, None))
 
-    def _let_go(self, identifier: str, task: asyncio.Task[None]) -> None:
-        if self._held.get(identifier) is task:
-            del self._held[identifier]
-
-    async def _go_on(self, claimed: Claimed, until: Awaitable[object]) -> None:
-        await asyncio.wait([asyncio.ensure_future(until)])
+    async def _go_on(self, claimed: Claimed, until: Iterable[asyncio.Task[None]]) -> None:
+        await asyncio.wait(until)
         try:
-            await self.process([claimed])
+            await self._record(await self._outcomes([claimed], alone=True))
         except Exception:  # noqa: BLE001  (its lease runs out, and it is claimed again)
             _log.exception("processing_failed key=%s", claimed.lease.key)
 
-    async def _outcomes(self, batch: Sequence[Claimed]) -> list[Decided]:
-        """Decide about each of `batch` by itself: one that fails hurts no other."""
+    async def _outcomes(self, batch: Sequence[Claimed], *, alone: bool = False) -> list[Decided]:
+        """Decide about each of `batch` by itself: one that fails hurts no other.
+
+        Nobody else waits for one that is `alone`: it may wait for another server.
+        """
         try:
             backgrounds = await self.reader.background([claimed.notification for claimed in batch])
         except StorageError as error:
@@ -131,34 +131,36 @@ class Processing:
         cases: list[_Case] = []
         for claimed, background in zip(batch, backgrounds, strict=True):
             try:
-                found = self._open(claimed, background)
+                found = await self._open(claimed, background, alone=alone)
             except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
                 decided.append(self._failed(claimed, error))
                 continue
             if isinstance(found, Outcome):
                 decided.append(Decided(claimed=claimed, outcome=found))
-            elif found.artefact is not None and self._is_to_be_asked(found.artefact):
-                await self._hold(claimed, self.existence.ask(found.artefact))
-            else:
+            elif found is not None:
                 cases.append(found)
         decided += await self._judged(cases)
         order = {id(claimed): place for place, claimed in enumerate(batch)}
         return sorted(decided, key=lambda each: order[id(each.claimed)])
 
-    def _open(self, claimed: Claimed, background: Background) -> Outcome | _Case:
-        """Return what is to be judged, or why nothing is."""
+    async def _open(self, claimed: Claimed, background: Background, *, alone: bool) -> Outcome | _Case | None:
+        """Return what is to be judged, or why nothing is; None for what is held up."""
         notification, thread = claimed.notification, background.thread
         if background.sent:
             return Outcome(state=NotificationState.IGNORED, reason="self")
         artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
         if not self._addressed(notification, artefact, thread):
             return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
-        if artefact is not None and self.pod.owns(artefact) and self.existence.is_gone(artefact):
-            return Outcome(state=NotificationState.IGNORED, reason="vanished")
+        if artefact is not None and self.pod.owns(artefact):
+            if self.existence.is_gone(artefact) is None:
+                asking = self.existence.ask(artefact)
+                if not alone:
+                    await self._hold(claimed, [asking])
+                    return None
+                await asyncio.wait([asking])
+            if self.existence.is_gone(artefact):
+                return Outcome(state=NotificationState.IGNORED, reason="vanished")
         return _Case(claimed=claimed, thread=thread, artefact=artefact)
-
-    def _is_to_be_asked(self, artefact: str) -> bool:
-        return self.pod.owns(artefact) and self.existence.is_gone(artefact) is None
 
     async def _judged(self, cases: Sequence[_Case]) -> list[Decided]:
         policies = self.policies.snapshot()
