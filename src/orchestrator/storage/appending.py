@@ -72,14 +72,17 @@ class Appending:
         if base != public_url:
             # A second process was started on this file, under another URL, before the first event.
             raise StorageError(f"The events of this log are named {base}/log/e/…, not {public_url}/log/e/….")
-        sought = {rows.identity(draft.sender, draft.activity) for draft in drafts}
+        self._identities = {
+            (draft.sender, draft.activity): rows.identity(draft.sender, draft.activity) for draft in drafts
+        }
+        sought = set(self._identities.values())
         self._known.update(row[0] for row in find_each(connection, _KNOWN, "identities", sought))
         topics = {plan.topic for each in outcomes for plan in each.deliveries if plan.topic}
         self._told.update((row[0], row[1]) for row in find_each(connection, _TOLD, "topics", topics))
 
     def has(self, draft: Draft) -> bool:
         """Whether the log tells of `draft`'s activity already."""
-        return rows.identity(draft.sender, draft.activity) in self._known
+        return self._identities[draft.sender, draft.activity] in self._known
 
     def append(self, draft: Draft, plans: Sequence[Plan], *, now: int) -> LifecycleEvent | None:
         """Give `draft` the next number and time; None when the time would lead `now` too far."""
@@ -87,7 +90,8 @@ class Appending:
         if created is None:
             return None
         event = events.seal(draft, sequence=self._sequence + 1, created=created, public_url=self._public_url)
-        self._rows.append(_row(draft, event))
+        identity = self._identities[draft.sender, draft.activity]
+        self._rows.append(rows.from_event(draft, event, identity))
         self._types += [
             {"log": LOG, "type": name, "sequence": event.sequence} for name in dict.fromkeys(event.types)
         ]
@@ -99,7 +103,7 @@ class Appending:
             else:
                 self._told.add(news)
                 self._deliveries.append(made)
-        self._known.add(rows.identity(draft.sender, draft.activity))
+        self._known.add(identity)
         self._sequence, self._created = event.sequence, created
         return event
 
@@ -125,16 +129,6 @@ class Appending:
             self._transaction.changed.add("delivery")
 
 
-def _row(draft: Draft, event: LifecycleEvent) -> dict[str, object]:
-    return {
-        **rows.from_event(event),
-        "received": draft.received,
-        "artefact_id": None if draft.artefact is None else events.artefact_id(draft.artefact),
-        "actor": draft.actor,
-        "in_reply_to": draft.in_reply_to,
-    }
-
-
 def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, object]]:
     """Return one row per target, with the policies of all plans for it."""
     policies: dict[str, set[str]] = {}
@@ -149,7 +143,7 @@ def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, 
             "target": target,
             # Without a topic every event is news of its own.
             "topic": topics[target] or event.iri,
-            "policies": rows.to_json(sorted(asked)),
+            "policies": rows.names_json(tuple(sorted(asked))),
             "state": DeliveryState.PENDING.value,
             "attempts": 0,
             "next_at": event.created,

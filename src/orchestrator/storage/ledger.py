@@ -17,6 +17,7 @@ from orchestrator.core.errors import (
     OrchestratorError,
 )
 from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.notification import Notification
 from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Outcome, Receipt
 from orchestrator.storage import journal, rows, schema
 from orchestrator.storage.appending import Appending
@@ -31,6 +32,7 @@ _p = processing.c
 _IDENTITY: Final = ("log", "inbox", "sender", "activity")
 _NEW: Final = tuple(column.name for column in notification.columns if column is not _n.key)
 _MOST_COUNTED: Final = 10_001
+_MOST_RECENT: Final = 1_024
 _TIME: Final = 2**48 - 1
 
 _HERE: Final = sa.select(_n.token).where(_n.token.in_(bindparam("tokens", expanding=True)))
@@ -114,6 +116,8 @@ class SqlLedger:
         self._readers = readers
         self._public_url = public_url
         self._add = Bulk(insert_new(engine, notification, _IDENTITY), _NEW)
+        self._recent: dict[str, Notification] = {}
+        """What was kept lately, by token: most of it is claimed at once, and need not be read again."""
 
     async def keep(self, arrival: Arrival) -> Receipt:
         """Keep a notification once; raises `ConflictingContent`, `Overloaded`."""
@@ -122,7 +126,7 @@ class SqlLedger:
     async def claim(self, owner: str, *, limit: int, now: int, lease: int) -> Sequence[Claimed]:
         """Claim what waits, oldest first."""
         return await self._writer.write(
-            lambda transaction: _claim(transaction, owner, limit=limit, now=now, until=now + lease)
+            lambda transaction: self._claim(transaction, owner, limit=limit, now=now, until=now + lease)
         )
 
     async def record(
@@ -157,9 +161,26 @@ class SqlLedger:
         if fresh:
             connection.execute(_BEGIN, {"tokens": list(fresh)})
             transaction.changed.add("notification")
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            self._recent.update(
+                (token, each.notification) for token, each in zip(tokens, arrivals, strict=True)
+            )
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
             for arrival, token in zip(arrivals, tokens, strict=True)
+        ]
+
+    def _claim(
+        self, transaction: Transaction, owner: str, *, limit: int, now: int, until: int
+    ) -> Sequence[Claimed]:
+        found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
+        if found:
+            keys = [row.key for row in found]
+            transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
+        return [
+            rows.claimed(row, owner=owner, until=until, notification=self._recent.pop(row.token, None))
+            for row in found
         ]
 
     def _record(
@@ -235,14 +256,6 @@ def _first_receipt(transaction: Transaction, arrival: Arrival) -> Receipt | Conf
     )
     journal.write(transaction, [entry])
     return ConflictingContent()
-
-
-def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until: int) -> Sequence[Claimed]:
-    found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
-    if found:
-        keys = [row.key for row in found]
-        transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
-    return [rows.claimed(row, owner=owner, until=until) for row in found]
 
 
 def _settle_parked(

@@ -1,6 +1,7 @@
 """Rows ↔ values: the one place that knows how a value is spread over columns."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from orchestrator.core.delivery import DeliveryState
-from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.event import Draft, LifecycleEvent, artefact_id
 from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
 from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Stored
@@ -75,6 +76,12 @@ def to_json(value: object) -> str:
     return _JSON.encode(value)
 
 
+@functools.lru_cache(maxsize=1024)
+def names_json(names: tuple[str, ...]) -> str:
+    """Return a list of names that come again and again as JSON."""
+    return to_json(names)
+
+
 def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
     """Return the row of a notification that has just come."""
     notification = arrival.notification
@@ -113,35 +120,43 @@ def stored(row: AnyRow) -> Stored:
     )
 
 
-def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
-    """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
+def claimed(row: AnyRow, *, owner: str, until: int, notification: Notification | None) -> Claimed:
+    """Return a notification from its `CLAIMED` columns, read just before `owner` took it.
+
+    `notification` spares reading it where somebody knows it still.
+    """
+    key, inbox, token, body, received, text, attempts, accepted, fence = row
     return Claimed(
-        lease=Lease(key=str(row.key), owner=owner, fence=row.fence + 1, until=until),
-        inbox=row.inbox,
-        token=row.token,
-        body=row.body,
-        received=row.received,
-        notification=_notification(row.notification),
-        attempts=row.attempts + 1,
-        accepted=bool(row.accepted),
+        lease=Lease(key=str(key), owner=owner, fence=fence + 1, until=until),
+        inbox=inbox,
+        token=token,
+        body=body,
+        received=received,
+        notification=notification or _notification(text),
+        attempts=attempts + 1,
+        accepted=bool(accepted),
     )
 
 
-def from_event(event: LifecycleEvent) -> dict[str, object]:
-    """Return what `event` itself says of its row."""
+def from_event(draft: Draft, event: LifecycleEvent, identity: bytes) -> dict[str, object]:
+    """Return the row of `event`, which `draft` has become."""
     return {
         "log": schema.LOG,
         "sequence": event.sequence,
         "created": event.created,
-        "identity": identity(event.sender, event.activity),
+        "received": draft.received,
+        "identity": identity,
         "sender": event.sender,
         "activity": event.activity,
         "artefact": event.artefact,
+        "artefact_id": None if event.artefact is None else artefact_id(event.artefact),
+        "actor": draft.actor,
+        "in_reply_to": draft.in_reply_to,
         "envelope": event.envelope,
         "payload": event.payload,
         "salt": event.salt,
         "leaf": event.leaf,
-        "types": to_json(event.types),
+        "types": names_json(event.types),
     }
 
 
