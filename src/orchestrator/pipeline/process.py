@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.core.announcement import topic_of
-from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, StorageError, TooCostly
+from orchestrator.core.errors import Overloaded, StorageError, TooCostly
 from orchestrator.core.event import SALT_BYTES, Draft, artefact_of
 from orchestrator.core.notification import Notification
 from orchestrator.core.pod import Pod
 from orchestrator.core.policy import Decision, Facts, Judgement, PolicySet
 from orchestrator.pipeline.existence import Existence
+from orchestrator.pipeline.record import record
 from orchestrator.ports import (
     Background,
     Claimed,
@@ -32,8 +33,6 @@ from orchestrator.ports import (
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
-_LOG_AHEAD: Final = 250
-"""Milliseconds by which the log's time may lead the clock."""
 _JUDGED_AT_ONCE: Final = 32
 """Judgements asked for together: the rest of a batch leaves room for what is being received."""
 _MOST_HELD: Final = 256
@@ -191,40 +190,7 @@ class Processing:
         return Decided(claimed=claimed, outcome=outcome)
 
     async def _record(self, decided: Sequence[Decided]) -> None:
-        """Record all in one transaction; what the log has no time for yet comes a moment later."""
-        ahead = await self._write(decided)
-        if ahead:
-            # One event a millisecond: soon there is room for these, unless the clock was set back.
-            await asyncio.sleep((len(ahead) + 1) / 1_000)
-            ahead = await self._write(ahead)
-        if ahead:
-            later = Outcome(
-                state=NotificationState.RETRY,
-                reason="log ahead",
-                retry_at=self.clock.now() + _LOG_AHEAD,
-                counts=False,
-            )
-            await self._write([Decided(claimed=each.claimed, outcome=later) for each in ahead])
-
-    async def _write(self, decided: Iterable[Decided]) -> list[Decided]:
-        """Record; return those for which the log's time would lead the clock too far."""
-        wanted = list(decided)
-        if not wanted:
-            return []
-        try:
-            results = await self.ledger.record(wanted, now=self.clock.now())
-        except StorageError as error:
-            results = [error] * len(wanted)
-        ahead: list[Decided] = []
-        for each, result in zip(wanted, results, strict=True):
-            key = each.claimed.lease.key
-            if isinstance(result, LogAhead):
-                ahead.append(each)
-            elif isinstance(result, LeaseLost):
-                _log.warning("lease_lost key=%s", key)
-            elif isinstance(result, Exception):
-                _log.error("record_failed key=%s", key, exc_info=result)
-        return ahead
+        await record(decided, ledger=self.ledger, clock=self.clock)
 
     def _again(self, claimed: Claimed, reason: str) -> Outcome:
         if claimed.attempts >= _MAX_ATTEMPTS:

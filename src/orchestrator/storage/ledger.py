@@ -1,6 +1,6 @@
 """The `Ledger` port: notifications from receipt to outcome."""
 
-import dataclasses
+import functools
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -11,16 +11,12 @@ from sqlalchemy import bindparam
 from orchestrator.core.errors import (
     BadRequest,
     ConflictingContent,
-    LeaseLost,
-    LogAhead,
     NotFound,
-    OrchestratorError,
 )
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.notification import Notification
-from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Outcome, Receipt
-from orchestrator.storage import journal, rows, schema
-from orchestrator.storage.appending import Appending
+from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Receipt
+from orchestrator.storage import journal, recording, rows, schema
 from orchestrator.storage.bulk import Bulk, find_each
 from orchestrator.storage.engine import insert_new
 from orchestrator.storage.readers import Readers
@@ -76,25 +72,6 @@ _TAKE: Final = (
         attempts=_p.attempts + 1,
     )
 )
-_HELD: Final = (
-    sa.select(_p.notification, _p.owner, _p.fence)
-    .where(_p.notification.in_(bindparam("keys", expanding=True)))
-    .with_for_update()
-)
-_SETTLE: Final = Bulk(
-    sa.update(processing)
-    .where(_p.notification == bindparam("settled"))
-    .values(
-        state=bindparam("state"),
-        reason=bindparam("reason"),
-        retry_at=bindparam("retry_at"),
-        event=bindparam("event"),
-        attempts=_p.attempts - bindparam("uncounted"),
-        owner=sa.null(),
-        lease_until=sa.null(),
-    ),
-    ("settled", "state", "reason", "retry_at", "event", "uncounted"),
-)
 _PARKED: Final = (
     sa.select(_p.notification, _p.state)
     .join(notification, _n.key == _p.notification)
@@ -114,8 +91,8 @@ class SqlLedger:
         """Write with `writer`; events get IRIs under `public_url`."""
         self._writer = writer
         self._readers = readers
-        self._public_url = public_url
         self._add = Bulk(insert_new(engine, notification, _IDENTITY), _NEW)
+        self._record = functools.partial(recording.record, public_url=public_url)
         self._recent: dict[str, Notification] = {}
         """What was kept lately, by token: most of it is claimed at once, and need not be read again."""
 
@@ -183,40 +160,6 @@ class SqlLedger:
             for row in found
         ]
 
-    def _record(
-        self, transaction: Transaction, requests: Sequence[tuple[Decided, int]]
-    ) -> Sequence[LifecycleEvent | OrchestratorError | None]:
-        keys = {int(each.claimed.lease.key) for each, _ in requests}
-        held = {
-            row.notification: (row.owner, row.fence)
-            for row in find_each(transaction.connection, _HELD, "keys", sorted(keys))
-        }
-        outcomes = [each.outcome for each, _ in requests]
-        appending = Appending(transaction, public_url=self._public_url, outcomes=outcomes)
-        results: list[LifecycleEvent | OrchestratorError | None] = []
-        settled: list[dict[str, object]] = []
-        entries: list[journal.Entry] = []
-        for decided, now in requests:
-            lease = decided.claimed.lease
-            key = int(lease.key)
-            if held.get(key) != (lease.owner, lease.fence):
-                results.append(LeaseLost())
-                continue
-            outcome = _without_repeat(decided.outcome, appending)
-            event = None
-            if outcome.draft is not None:
-                event = appending.append(outcome.draft, outcome.deliveries, now=now)
-                if event is None:
-                    results.append(LogAhead())
-                    continue
-            # A lease finishes its notification once, within a group too.
-            del held[key]
-            settled.append(_settled(key, outcome, event))
-            entries.append(_entry(decided.claimed, outcome, event, now, appending))
-            results.append(event)
-        _write(transaction, appending, settled, entries)
-        return results
-
 
 def _token(received: int) -> str:
     """Return a name that nobody can guess: 80 random bits, after the time of receipt.
@@ -224,20 +167,6 @@ def _token(received: int) -> str:
     The time keeps the names of a group side by side in their index, whose pages are then written once.
     """
     return f"{received & _TIME:012x}{secrets.token_hex(10)}"
-
-
-def _write(
-    transaction: Transaction,
-    appending: Appending,
-    settled: Sequence[dict[str, object]],
-    entries: Sequence[journal.Entry],
-) -> None:
-    appending.write()
-    journal.write(transaction, entries)
-    if settled:
-        _SETTLE.run(transaction.connection, settled)
-        transaction.changed.add("notification")
-    appending.advance()
 
 
 def _first_receipt(transaction: Transaction, arrival: Arrival) -> Receipt | ConflictingContent:
@@ -274,40 +203,3 @@ def _settle_parked(
     note = {"inbox": inbox, "notification": token}
     journal.write(transaction, [journal.Entry(at=now, what=what, who=who, note=note)])
     transaction.changed.add("notification")
-
-
-def _without_repeat(outcome: Outcome, appending: Appending) -> Outcome:
-    """Return `outcome`, or, when the log tells of its activity already, that it changes nothing."""
-    if outcome.draft is None or not appending.has(outcome.draft):
-        return outcome
-    return dataclasses.replace(
-        outcome, state=NotificationState.IGNORED, reason="duplicate", draft=None, deliveries=(), retry_at=None
-    )
-
-
-def _settled(key: int, outcome: Outcome, event: LifecycleEvent | None) -> dict[str, object]:
-    return {
-        "settled": key,
-        "state": outcome.state.value,
-        "reason": outcome.reason,
-        "retry_at": outcome.retry_at if outcome.state is NotificationState.RETRY else None,
-        "event": None if event is None else event.sequence,
-        "uncounted": 0 if outcome.counts else 1,
-    }
-
-
-def _entry(
-    claimed: Claimed, outcome: Outcome, event: LifecycleEvent | None, now: int, appending: Appending
-) -> journal.Entry:
-    note: dict[str, object] = {
-        **outcome.note,
-        "inbox": claimed.inbox,
-        "notification": claimed.token,
-        "activity": claimed.notification.id,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "event": None if event is None else event.sequence,
-        # A policy asked, and no delivery was made: here is why.
-        "toldAlready": [] if event is None else appending.told_already(event),
-    }
-    return journal.Entry(at=now, what="notification processed", who=claimed.lease.owner, note=note)
