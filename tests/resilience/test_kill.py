@@ -112,20 +112,27 @@ async def test_killed_between_any_two_stages_nothing_is_lost_and_nothing_happens
 
 async def one_more(service: Service, sent: list[Notification], acknowledged: dict[str, str]) -> None:
     """Send the last notification once more if it was not acknowledged, else a new one."""
+
+    async def delivered() -> bool:
+        found = await service.deliveries()
+        return len(found) == len(sent) and {each.state for each in found} == {DeliveryState.DELIVERED}
+
+    async def quiet() -> None:
+        await until(delivered, lambda found: found or not service.is_running)
+
     if not sent or sent[-1]["id"] in acknowledged:
+        # Nothing else is under way when the process ends, so that what is repeated can be counted: neither
+        # what the last life has left …
+        if sent:
+            await quiet()
         sent.append(notification(service, len(sent)))
     answer = await post(service, sent[-1])
     if answer is None:
         return
     assert answer.status == 201
     acknowledged[sent[-1]["id"]] = answer.location
-
-    async def delivered() -> bool:
-        found = await service.deliveries()
-        return len(found) == len(sent) and {each.state for each in found} == {DeliveryState.DELIVERED}
-
-    # Nothing else is under way when the process ends: what is repeated can be counted.
-    await until(delivered, lambda found: found or not service.is_running)
+    # … nor the one before.
+    await quiet()
 
 
 def test_the_places_cover_every_write_of_a_notification_s_way() -> None:

@@ -177,7 +177,7 @@ class Writer:
 
     def _commit(self, works: Sequence[tuple[_GroupWork, Any]]) -> tuple[list[Any], set[Change]]:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = engines.connect_writer(self._engine)
         by_work: dict[_GroupWork, list[int]] = {}
         for place, (work, _) in enumerate(works):
             by_work.setdefault(work, []).append(place)
