@@ -72,11 +72,15 @@ class Timetable:
         self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
-        self.beat = 0
-        """When a loop last looked at the store, ms since the epoch."""
+        self._looked = 0
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
+
+    @property
+    def beat(self) -> int:
+        """When processing last looked at the store or decided something, ms since the epoch."""
+        return max(self._looked, self._processing.beat)
 
     def wake(self, what: str) -> None:
         """Look at the store at once: something of `what` was committed."""
@@ -140,7 +144,7 @@ class Timetable:
 
     async def _process(self) -> bool:
         """Process one batch; whether there may be more."""
-        self.beat = now = self._clock.now()
+        self._looked = now = self._clock.now()
         claimed = await self._ledger.claim(
             self._owner, limit=self._settings.batch, now=now, lease=self._settings.processing_lease
         )

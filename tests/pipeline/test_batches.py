@@ -255,3 +255,21 @@ async def test_when_nothing_can_be_looked_up_everything_is_tried_again(
     assert await states(house) == [("RETRY", "overloaded")] * 3
     house.clock.time += 2_000
     assert len([event for event in await house.process() if event]) == 3
+
+
+async def test_a_batch_that_takes_long_is_recorded_in_parts(house: House, specimen: Specimen) -> None:
+    """What is decided does not wait for what is slow until its lease has run out."""
+    await many(house, specimen(), 40)
+    claimed = await house.claim()
+    judge = house.screener.judge
+
+    async def slowly(*given: Any) -> Any:
+        house.clock.time += 500
+        return await judge(*given)
+
+    house.screener.judge = slowly  # type: ignore[method-assign, assignment]
+    before = house.store.counters.commits
+    await house.processing.process(claimed)
+    assert house.store.counters.commits - before == 3
+    assert len(await house.events()) == 40
+    assert house.processing.beat == house.clock.time

@@ -33,8 +33,10 @@ from orchestrator.ports import (
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
-_JUDGED_AT_ONCE: Final = 32
+_JUDGED_AT_ONCE: Final = 16
 """Judgements asked for together: the rest of a batch leaves room for what is being received."""
+_LONG: Final = 5_000
+"""Milliseconds after which what is decided is recorded, before the rest of its batch: leases run out."""
 _MOST_HELD: Final = 256
 """Notifications that wait for an answer about their artefact, or for one that does."""
 
@@ -60,6 +62,9 @@ class Processing:
     existence: Existence
     clock: Clock
 
+    beat: int = 0
+    """When something was last decided, ms since the epoch."""
+
     _held: dict[asyncio.Task[None], str] = field(default_factory=dict)
     """Tasks of those that go on by themselves → the notification's id."""
 
@@ -75,7 +80,7 @@ class Processing:
         while waiting:
             ready, waiting = await self._turn(waiting)
             if ready:
-                await self._record(await self._outcomes(ready))
+                await self._finish(ready)
 
     async def finish(self) -> None:
         """Wait for those that go on by themselves; who gives up waiting leaves them to their leases."""
@@ -113,19 +118,29 @@ class Processing:
     async def _go_on(self, claimed: Claimed, until: Iterable[asyncio.Task[None]]) -> None:
         await asyncio.wait(until)
         try:
-            await self._record(await self._outcomes([claimed], alone=True))
+            await self._finish([claimed], alone=True)
         except Exception:  # noqa: BLE001  (its lease runs out, and it is claimed again)
             _log.exception("processing_failed key=%s", claimed.lease.key)
 
-    async def _outcomes(self, batch: Sequence[Claimed], *, alone: bool = False) -> list[Decided]:
-        """Decide about each of `batch` by itself: one that fails hurts no other.
+    async def _finish(self, batch: Sequence[Claimed], *, alone: bool = False) -> None:
+        """Decide about each of `batch`, and record. Nobody else waits for one that is `alone`."""
+        decided, cases = await self._opened(batch, alone=alone)
+        policies = self.policies.snapshot()
+        begun = self.clock.now()
+        for start in range(0, len(cases), _JUDGED_AT_ONCE):
+            decided += await self._judged(cases[start : start + _JUDGED_AT_ONCE], policies)
+            self.beat = self.clock.now()
+            if self.beat - begun >= _LONG:
+                await self._record(decided)
+                decided, begun = [], self.clock.now()
+        await self._record(decided)
 
-        Nobody else waits for one that is `alone`: it may wait for another server.
-        """
+    async def _opened(self, batch: Sequence[Claimed], *, alone: bool) -> tuple[list[Decided], list[_Case]]:
+        """Return what is decided without judging, and what is to be judged; without what is held up."""
         try:
             backgrounds = await self.reader.background([claimed.notification for claimed in batch])
         except StorageError as error:
-            return [self._failed(claimed, error) for claimed in batch]
+            return [self._failed(claimed, error) for claimed in batch], []
         decided: list[Decided] = []
         cases: list[_Case] = []
         for claimed, background in zip(batch, backgrounds, strict=True):
@@ -138,9 +153,7 @@ class Processing:
                 decided.append(Decided(claimed=claimed, outcome=found))
             elif found is not None:
                 cases.append(found)
-        decided += await self._judged(cases)
-        order = {id(claimed): place for place, claimed in enumerate(batch)}
-        return sorted(decided, key=lambda each: order[id(each.claimed)])
+        return decided, cases
 
     async def _open(self, claimed: Claimed, background: Background, *, alone: bool) -> Outcome | _Case | None:
         """Return what is to be judged, or why nothing is; None for what is held up."""
@@ -161,21 +174,17 @@ class Processing:
                 return Outcome(state=NotificationState.IGNORED, reason="vanished")
         return _Case(claimed=claimed, thread=thread, artefact=artefact)
 
-    async def _judged(self, cases: Sequence[_Case]) -> list[Decided]:
-        policies = self.policies.snapshot()
+    async def _judged(self, cases: Sequence[_Case], policies: PolicySet) -> list[Decided]:
+        """Decide about each of `cases` by itself: one that fails hurts no other."""
+        found = await asyncio.gather(*(self._judge(case, policies) for case in cases), return_exceptions=True)
         decided: list[Decided] = []
-        for start in range(0, len(cases), _JUDGED_AT_ONCE):
-            part = cases[start : start + _JUDGED_AT_ONCE]
-            found = await asyncio.gather(
-                *(self._judge(case, policies) for case in part), return_exceptions=True
-            )
-            for case, outcome in zip(part, found, strict=True):
-                if isinstance(outcome, Outcome):
-                    decided.append(Decided(claimed=case.claimed, outcome=outcome))
-                elif isinstance(outcome, Exception):
-                    decided.append(self._failed(case.claimed, outcome))
-                else:
-                    raise outcome
+        for case, outcome in zip(cases, found, strict=True):
+            if isinstance(outcome, Outcome):
+                decided.append(Decided(claimed=case.claimed, outcome=outcome))
+            elif isinstance(outcome, Exception):
+                decided.append(self._failed(case.claimed, outcome))
+            else:
+                raise outcome
         return decided
 
     def _failed(self, claimed: Claimed, error: Exception) -> Decided:

@@ -141,7 +141,9 @@ class SqlLedger:
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
             self._recent.update(
-                (token, each.notification) for token, each in zip(tokens, arrivals, strict=True)
+                (token, each.notification)
+                for token, each in zip(tokens, arrivals, strict=True)
+                if token in fresh
             )
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
