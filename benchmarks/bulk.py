@@ -21,7 +21,7 @@ from benchmarks.model import say
 from orchestrator.core.delivery import DeliveryState, Verdict
 from orchestrator.core.event import Draft
 from orchestrator.core.policy import PolicySet, judge
-from orchestrator.ports import Arrival, Claimed, NotificationState, Outcome, Plan
+from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Outcome, Plan
 from orchestrator.storage import Store
 
 BASE: Final = "https://orchestrator.example"
@@ -31,11 +31,12 @@ _TELLING: Final = 15
 """Of the seeds, those that are told to a hub."""
 _RUN: Final = "5eed5eed"
 _CHUNK: Final = 30_000
-_TABLES: Final = ("event", "event_type", "notification", "delivery", "journal")
+_TABLES: Final = ("event", "event_type", "notification", "processing", "delivery", "journal")
 _RANDOM: Final = {
     "token": "lower(hex(randomblob(16)))",
     "digest": "lower(hex(randomblob(32)))",
     "leaf": "randomblob(32)",
+    "identity": "randomblob(16)",
     "artefact_id": "substr(replace(replace(lower(hex(randomblob(13))), '0', 'y'), '1', 'z'), 1, 26)",
 }
 _IDENTIFIER: Final = (
@@ -45,10 +46,10 @@ _IDENTIFIER: Final = (
 _NUMBERED: Final = {
     ("event", "sequence"),
     ("event_type", "sequence"),
-    ("notification", "event"),
+    ("processing", "event"),
     ("delivery", "event"),
 }
-_KEYS: Final = {("notification", "key"), ("journal", "seq")}
+_KEYS: Final = {("notification", "key"), ("processing", "notification"), ("journal", "seq")}
 _TIMES: Final = frozenset({"created", "received", "finished", "at"})
 _NOW: Final = 1_700_000_000_000
 
@@ -203,7 +204,8 @@ async def _sow(path: Path, seeds: int) -> None:
     claimed = await store.ledger.claim("seed", limit=seeds, now=_NOW, lease=60_000) if seeds else ()
     for number, (each, payload) in enumerate(zip(claimed, payloads(claimed), strict=True)):
         hubs = ("https://hub.example/",) if number < _TELLING else ()
-        await store.ledger.record(each.lease, outcome(each, payload, *hubs), now=_NOW + 10 * number)
+        decided = [Decided(claimed=each, outcome=outcome(each, payload, *hubs))]
+        await store.ledger.record(decided, now=_NOW + 10 * number)
     for delivery in await store.outbox.claim("seed", limit=seeds, now=_NOW + 1_000_000, lease=60_000):
         assert delivery.lease is not None
         await store.outbox.prepare(delivery.lease, inbox="https://hub.example/inbox/", body=b"{}" * 600)

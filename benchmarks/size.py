@@ -12,7 +12,8 @@ from typing import Final
 
 from benchmarks import bulk
 from benchmarks.model import CONNECTIONS, Result, Task, at_most, ratios, say
-from orchestrator.ports import Arrival, Claimed, Query
+from orchestrator.core.event import LifecycleEvent
+from orchestrator.ports import Arrival, Claimed, Decided, Query
 from orchestrator.storage import Store
 
 _STEPS: Final = ("accept", "claim", "append", "page read")
@@ -64,12 +65,9 @@ class _Log:
     async def _append(self, claimed: list[Claimed], payloads: list[bytes]) -> None:
         for first in range(0, len(claimed), CONNECTIONS):
             group = list(zip(claimed, payloads, strict=True))[first : first + CONNECTIONS]
-            await asyncio.gather(
-                *(
-                    self.store.ledger.record(each.lease, bulk.outcome(each, payload), now=_now())
-                    for each, payload in group
-                )
-            )
+            decided = [Decided(claimed=each, outcome=bulk.outcome(each, payload)) for each, payload in group]
+            recorded = await self.store.ledger.record(decided, now=_now())
+            assert all(isinstance(event, LifecycleEvent) for event in recorded), recorded
 
     async def _read(self, pages: list[int]) -> None:
         for page in pages:

@@ -20,6 +20,7 @@ from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
 from orchestrator.ldn import EgressSettings, Peers
 from orchestrator.pipeline.deliver import Delivering
+from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
 from orchestrator.scheduler import Timetable, TimetableSettings
 from orchestrator.screener import DirectScreener, Rulebook, ScreenerSettings, ScreeningPool
@@ -120,7 +121,11 @@ async def running(
         catalogue = catalogue or catalogue_of(settings)
         policies = PolicyFolder(Path(settings.policies) if settings.policies else None)
         store = await asyncio.to_thread(
-            Store.open, settings.database, public_url=settings.base, page_size=settings.page_size
+            Store.open,
+            settings.database,
+            public_url=settings.base,
+            page_size=settings.page_size,
+            waiting=settings.writing,
         )
         stack.push_async_callback(store.close)
         if screener is None:
@@ -133,10 +138,9 @@ async def running(
                 pod=pod,
                 ledger=store.ledger,
                 reader=store.reader,
-                outbox=store.outbox,
                 screener=screener,
                 policies=policies,
-                peers=peers,
+                existence=Existence(peers=peers, clock=clock),
                 clock=clock,
             ),
             delivering=Delivering(
@@ -222,11 +226,11 @@ async def run_until_stopped(
         _settle_down()
         if ready is not None:
             ready(service)
-        await stop.wait()
+    """Spare the garbage collector what stays: to look through it holds everything up for 60 ms or more."""
 
 
 def _settle_down() -> None:
-    """Spare the garbage collector what stays: a look through all of it holds everything up for 60 ms or more."""
+    """Spare the garbage collector what stays: to look through it holds all up for 60 ms or more."""
     gc.collect()
     gc.freeze()
     # Requests leave few cycles behind, so that they may be looked for less often.

@@ -88,6 +88,9 @@ class Settings:
         "inbox.body_timeout", 10.0, "Seconds in which a body must have arrived."
     )
     database: str = _setting("database.url", "sqlite:///orchestrator.sqlite", "Where everything is kept.")
+    writing: int = _setting(
+        "database.waiting", 1_024, "Notifications that may wait to be written; more get 503."
+    )
     workers: int = _setting("screening.workers", 2, "Processes that screen and match.")
     budget: float = _setting(
         "screening.budget", 2.0, "Seconds for one document; then it is refused as too costly."
@@ -336,6 +339,7 @@ def _check(settings: Settings) -> None:
 def _check_numbers(settings: Settings) -> None:
     for key, value, most in (
         ("screening.workers", settings.workers, 256),
+        ("database.waiting", settings.writing, _MANY),
         ("screening.waiting", settings.waiting, _MANY),
         ("log.page_size", settings.page_size, 10_000),
         ("inbox.listing", settings.listing_size, 10_000),

@@ -68,6 +68,7 @@ class Claimed:
 
     lease: Lease
     inbox: str
+    token: str
     body: bytes
     received: int
     notification: Notification
@@ -103,6 +104,35 @@ class Outcome:
     """Whether this was an attempt: trouble of our own is none."""
     note: Mapping[str, object] = field(default_factory=dict)
     """For the private journal: which policies matched, and what they asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What its claimant has decided about a notification."""
+
+    claimed: Claimed
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """The event that an answer follows."""
+
+    iri: str
+    artefact: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """What is in the log already that bears on a notification."""
+
+    sent: bool
+    """Whether its id is that of a notification of ours."""
+    thread: Thread | None
+    """The event that it answers: one that we told of under that id, or the event of that activity.
+
+    Of several events of the activity, the one that the answer's target sent, else the first.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +211,8 @@ class Ledger(Protocol):
         """Keep a notification durably, once for each (inbox, sender, id).
 
         The same content again returns the first receipt. Raises `ConflictingContent` for other content
-        under the same sender and id; the first stays, and the attempt is journalled.
+        under the same sender and id; the first stays, and the attempt is journalled. Raises `Overloaded`
+        at once when too much waits to be written.
         """
         ...
 
@@ -192,12 +223,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record(self, lease: Lease, outcome: Outcome, *, now: int) -> LifecycleEvent | None:
-        """Commit `outcome` whole: event, deliveries, journal and state, or nothing.
+    async def record(
+        self, decided: Sequence[Decided], *, now: int
+    ) -> Sequence[LifecycleEvent | Exception | None]:
+        """Commit each outcome whole: event, deliveries, journal and state, or nothing of it.
 
-        Sequence numbers have no gaps; `created` increases strictly. A draft whose (sender, activity) is
-        in the log already changes the outcome to IGNORED(duplicate). Raises `LeaseLost` when a later
-        claimant holds the notification, `LogAhead` when the log's time would lead the clock too far.
+        Returns for each, in order, its event, None, or why nothing of it was written: `LeaseLost` when a
+        later claimant holds the notification, `LogAhead` when the log's time would lead the clock too far,
+        or whatever failed; one that fails keeps no other from being written. Events are appended in the
+        order given. Sequence numbers have no gaps; `created` increases strictly. A draft whose (sender,
+        activity) is in the log already changes the outcome to IGNORED(duplicate). Raises ValueError for
+        deliveries without an event that they could tell of.
         """
         ...
 
@@ -209,7 +245,7 @@ class Ledger(Protocol):
         ...
 
     async def pending(self) -> int:
-        """Return how many notifications wait."""
+        """Return how many notifications wait, claimed ones included; counted up to 10,001, “very many”."""
         ...
 
 
@@ -218,6 +254,10 @@ class Reader(Protocol):
 
     async def listing(self, inbox: str, *, after: int = 0, limit: int = 1000) -> Sequence[Stored]:
         """Return up to `limit` notifications of an inbox in order of arrival, after key `after`."""
+        ...
+
+    async def tokens(self, inbox: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, str]]:
+        """Return key and token of what `listing` returns, from the index alone: no row is read."""
         ...
 
     async def latest(self, inbox: str) -> int:
@@ -244,11 +284,8 @@ class Reader(Protocol):
         """Return the IRI of the artefact that `/artefacts/{identifier}` names, if any event is about it."""
         ...
 
-    async def thread(self, activity: str, *, author: str | None = None) -> LifecycleEvent | None:
-        """Return the event that an answer to `activity` follows: told by it, or of that activity.
-
-        Of several events with that activity, the one that `author` sent, else the first.
-        """
+    async def background(self, notifications: Sequence[Notification]) -> Sequence[Background]:
+        """Return what the log knows already that bears on each of `notifications`, from one state of it."""
         ...
 
 
@@ -279,10 +316,6 @@ class Outbox(Protocol):
 
     async def due(self) -> int | None:
         """Return when the next delivery is due, ms since the epoch."""
-        ...
-
-    async def sent(self, activity: str) -> bool:
-        """Whether `activity` is the id of a notification of ours."""
         ...
 
 

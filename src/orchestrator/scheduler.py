@@ -31,8 +31,8 @@ class TimetableSettings:
 
     interval: float = 2.0
     """Seconds between looks at the store when nothing wakes us."""
-    batch: int = 16
-    """Notifications claimed at once."""
+    batch: int = 128
+    """Notifications claimed at once: they share a look-up and a commit."""
     deliveries: int = 64
     """Deliveries under way at once."""
     processing_lease: int = 60_000
@@ -72,11 +72,15 @@ class Timetable:
         self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
-        self.beat = 0
-        """When a loop last looked at the store, ms since the epoch."""
+        self._looked = 0
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
+
+    @property
+    def beat(self) -> int:
+        """When processing last looked at the store or decided something, ms since the epoch."""
+        return max(self._looked, self._processing.beat)
 
     def wake(self, what: str) -> None:
         """Look at the store at once: something of `what` was committed."""
@@ -107,6 +111,7 @@ class Timetable:
             async with asyncio.timeout(self._settings.stop_within):
                 # The loops first: a claim that is under way still starts its deliveries.
                 await asyncio.gather(*self._loops)
+                await self._processing.finish()
                 while self._under_way:
                     await asyncio.wait(set(self._under_way))
         except TimeoutError:
@@ -139,14 +144,12 @@ class Timetable:
 
     async def _process(self) -> bool:
         """Process one batch; whether there may be more."""
-        self.beat = now = self._clock.now()
+        self._looked = now = self._clock.now()
         claimed = await self._ledger.claim(
             self._owner, limit=self._settings.batch, now=now, lease=self._settings.processing_lease
         )
-        # In order of arrival: an answer finds the event that it answers.
-        for notification in claimed:
-            await self._processing.process(notification)
-            self.beat = self._clock.now()
+        if claimed:
+            await self._processing.process(claimed)
         return len(claimed) == self._settings.batch
 
     async def _read_policies(self) -> bool:

@@ -2,11 +2,12 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import ScreeningRefused, TooLarge, UnreadableBytes
-from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits, canonical, parse, pointer
+from orchestrator.core.strict_json import DEFAULT_LIMITS, Json, Limits, canonical, parse, pointer
 
 
 def found(body: bytes, limits: Limits = DEFAULT_LIMITS) -> list[tuple[str, str]]:
@@ -103,6 +104,56 @@ def test_no_bytes_do_anything_else_than_be_read_or_be_refused(body: bytes) -> No
         parse(body)
     except ScreeningRefused as refused:
         assert refused.findings
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(
+    ["", "\ue000", "\uffff", "\U00010000", "\U0010ffff", "é", "e\u0301", "\x7f", "a\nb", '"', "\\", "\x00"]
+)
+NUMBERS = (
+    st.integers(-(2**53) - 1, 2**53 + 1)
+    | st.sampled_from([2**53 - 1, 2**53, 1 - 2**53, -(2**53), 10**30, -0.0, 1.0, 1e21, 1e-7, 5e-324])
+    | st.floats()
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | NAMES | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(NAMES, children, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500)
+@given(VALUES)
+def test_the_canonical_form_is_that_of_rfc_8785_to_the_byte(value: Json) -> None:
+    """The quick way and the library's: the same bytes, or the same refusal."""
+    outcomes: list[tuple[object, ...]] = []
+    for write in (canonical, rfc8785.dumps):
+        try:
+            outcomes.append((write(value),))
+        except ValueError as error:
+            outcomes.append((type(error), str(error)))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"\ue000": 1, "\U00010000": 2},  # beyond the BMP, code units and code points sort differently
+        {"b": [{"\ue000": {}, "\U0010ffff": None}], "a": "\u2028\x1f\x7f\t"},
+        {"a": [2**53 - 1, 1 - 2**53, True, 1.0, -0.0]},
+        "\ud800",
+        {"\udfff": 1},
+        [2**53],
+        [math.nan],
+    ],
+)
+def test_what_the_quick_way_cannot_write_is_left_to_the_library(value: Json) -> None:
+    try:
+        expected = rfc8785.dumps(value)
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            canonical(value)
+    else:
+        assert canonical(value) == expected
 
 
 def test_the_same_content_has_one_canonical_form() -> None:

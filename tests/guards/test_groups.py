@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.guards.listening import Heard, hops, listening, nobody_writes
-from tests.storage.examples import BASE, NOW, arrival, claim, draft, outcome, plan
+from tests.storage.examples import BASE, NOW, arrival, claim, draft, outcome, plan, record
 
 from orchestrator.core.event import LifecycleEvent
-from orchestrator.ports import Receipt
+from orchestrator.ports import Decided, Receipt
 from orchestrator.storage import Store
 
 TOGETHER = 32
@@ -58,24 +58,18 @@ async def test_thirty_two_that_come_together_are_kept_in_at_most_two_commits(
     assert _told(heard) <= 4, heard.texts
 
 
-async def test_thirty_two_outcomes_are_recorded_in_at_most_two_commits(store: Store, database: Path) -> None:
+async def test_thirty_two_outcomes_are_recorded_in_one_commit(store: Store, database: Path) -> None:
     """With one row for each event, type, delivery and journal entry, and one statement for all of a kind."""
     await _keep(store, database, 100)
     claimed = await claim(store, now=NOW)
     assert len(claimed) == TOGETHER + 1
-    written: list[LifecycleEvent | None] = []
-
-    async def record(number: int) -> None:
-        each = claimed[number]
-        written.append(
-            await store.ledger.record(each.lease, outcome(draft(each.notification)), now=NOW + 100)
-        )
-
+    decided = [Decided(claimed=one, outcome=outcome(draft(one.notification))) for one in claimed[:TOGETHER]]
     with listening(store.engine) as heard:
-        await _together(database, *(record(number) for number in range(TOGETHER)))
-    assert sorted(event.sequence for event in written if event is not None) == list(range(1, TOGETHER + 1))
-    assert 1 <= heard.commits <= 2
-    assert _told(heard) <= 2 * 10, heard.texts
+        written = await store.ledger.record(decided, now=NOW + 100)
+    events = [event for event in written if isinstance(event, LifecycleEvent)]
+    assert [event.sequence for event in events] == list(range(1, TOGETHER + 1))
+    assert heard.commits == 1
+    assert 1 <= _told(heard) <= 10, heard.texts
 
 
 async def test_a_claim_of_many_takes_two_statements_and_one_commit(store: Store, database: Path) -> None:
@@ -92,9 +86,9 @@ async def test_a_delivery_costs_one_statement_more_to_look_for_its_topic(
     await _keep(store, database, 100)
     (one, other, *_) = await claim(store, now=NOW)
     with listening(store.engine) as without:
-        await store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW + 100)
+        await record(store, one, outcome(draft(one.notification)), now=NOW + 100)
     with listening(store.engine) as told:
-        await store.ledger.record(other.lease, outcome(draft(other.notification), plan()), now=NOW + 200)
+        await record(store, other, outcome(draft(other.notification), plan()), now=NOW + 200)
     assert _told(told) - _told(without) <= 2
 
 

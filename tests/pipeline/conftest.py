@@ -21,6 +21,7 @@ from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.pipeline.deliver import Delivering
+from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
 from orchestrator.pipeline.receive import Received, receive
 from orchestrator.ports import Answer, Claimed, Delivery, Query, Stored
@@ -139,10 +140,9 @@ class House:
                 pod=self.pod,
                 ledger=self.store.ledger,
                 reader=self.store.reader,
-                outbox=self.store.outbox,
                 screener=self.screener,
                 policies=self.policies,
-                peers=self.peers,
+                existence=Existence(peers=self.peers, clock=self.clock),
                 clock=self.clock,
             )
         return self._processing
@@ -182,8 +182,17 @@ class House:
         return await self.store.ledger.claim(owner, limit=1_000, now=self.clock.time, lease=lease)
 
     async def process(self) -> list[LifecycleEvent | None]:
-        """Process all notifications that wait, as the timetable does."""
-        return [await self.processing.process(claimed) for claimed in await self.claim()]
+        """Process all notifications that wait, as the timetable does; return what each became."""
+        return await self.decide(await self.claim())
+
+    async def decide(self, claimed: Sequence[Claimed]) -> list[LifecycleEvent | None]:
+        """Decide about `claimed`; return the event that each became now."""
+        before = await self.store.reader.head()
+        await self.processing.process(claimed)
+        await self.processing.finish()
+        events = await self.store.reader.events(Query(since=before.sequence, limit=1_000))
+        found = {(event.sender, event.activity): event for event in events}
+        return [found.pop((each.notification.sender, each.notification.id), None) for each in claimed]
 
     async def take(self, document: object, *, inbox: str = "inbox") -> Stored:
         """Receive and process a document; return what became of it."""

@@ -348,10 +348,10 @@ async def test_who_claims_after_a_lease_ran_out_decides_and_the_first_changes_no
     assert await house.claim("quick") == []
     house.clock.time += LEASE
     [quick] = await house.claim("quick")
-    event = await house.processing.process(quick)
+    [event] = await house.decide([quick])
     assert event is not None
     house.policies.current = type(house.policies.current)({})
-    assert await house.processing.process(slow) is None
+    assert await house.decide([slow]) == [None]
     assert (await house.stored(received.receipt.token)).event == event.sequence == 1
     assert len(await house.events()) == len(await house.deliveries()) == 1
 

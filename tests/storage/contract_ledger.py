@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.storage.examples import LEASE, NOW, WARNING, activity, arrival, claim, draft, outcome, plan
+from tests.storage.examples import LEASE, NOW, WARNING, activity, arrival, claim, draft, outcome, plan, record
 
 from orchestrator.core import event as events
 from orchestrator.core.errors import BadRequest, ConflictingContent, LeaseLost, NotFound
@@ -29,7 +29,7 @@ class LedgerContract:
         receipt = await store.ledger.keep(arrival())
         (claimed,) = await claim(store)
         assert not claimed.accepted
-        await store.ledger.record(claimed.lease, Outcome(state=NotificationState.PARKED), now=NOW)
+        await record(store, claimed, Outcome(state=NotificationState.PARKED), now=NOW)
         assert await claim(store) == []
         await store.ledger.settle("inbox", receipt.token, accept=True, who="ada", now=NOW + 1)
         (again,) = await claim(store, now=NOW + 1)
@@ -40,7 +40,7 @@ class LedgerContract:
         """And cannot be decided about twice."""
         receipt = await store.ledger.keep(arrival())
         (claimed,) = await claim(store)
-        await store.ledger.record(claimed.lease, Outcome(state=NotificationState.PARKED), now=NOW)
+        await record(store, claimed, Outcome(state=NotificationState.PARKED), now=NOW)
         await store.ledger.settle("inbox", receipt.token, accept=False, who="ada", now=NOW)
         stored = await store.reader.notification("inbox", receipt.token)
         assert stored is not None
@@ -57,7 +57,7 @@ class LedgerContract:
             (claimed,) = await claim(store)
             assert claimed.attempts == 1
             again = Outcome(state=NotificationState.RETRY, retry_at=NOW, counts=False)
-            await store.ledger.record(claimed.lease, again, now=NOW)
+            await record(store, claimed, again, now=NOW)
 
     async def test_what_was_kept_is_read_back_whole(self, store: Store) -> None:
         """A notification is in its inbox as it came, and waits."""
@@ -120,11 +120,8 @@ class LedgerContract:
         await store.ledger.keep(arrival(inbox="inbox"))
         await store.ledger.keep(arrival(inbox="second"))
         first, second = await claim(store)
-        assert await store.ledger.record(first.lease, outcome(draft(first.notification), plan()), now=NOW)
-        assert (
-            await store.ledger.record(second.lease, outcome(draft(second.notification), plan()), now=NOW)
-            is None
-        )
+        assert await record(store, first, outcome(draft(first.notification), plan()), now=NOW)
+        assert await record(store, second, outcome(draft(second.notification), plan()), now=NOW) is None
         (kept,) = await store.reader.listing("inbox")
         (ignored,) = await store.reader.listing("second")
         assert (kept.state, kept.event) == (NotificationState.PROCESSED, 1)
@@ -141,10 +138,7 @@ class LedgerContract:
         for inbox in ("a", "b", "c"):
             await store.ledger.keep(arrival(inbox=inbox))
         recorded = await asyncio.gather(
-            *(
-                store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW)
-                for one in await claim(store)
-            )
+            *(record(store, one, outcome(draft(one.notification)), now=NOW) for one in await claim(store))
         )
         assert [event is not None for event in recorded] == [True, False, False]
 
@@ -168,39 +162,39 @@ class LedgerContract:
         (late,) = await claim(store, owner="late")
         (later,) = await claim(store, owner="later", now=NOW + LEASE)
         assert (later.lease.fence, later.attempts) == (late.lease.fence + 1, 2)
-        before = rows_of(store, schema.notification)
+        before = rows_of(store, schema.processing)
         with pytest.raises(LeaseLost):
-            await store.ledger.record(late.lease, outcome(draft(late.notification), plan()), now=NOW + LEASE)
-        assert rows_of(store, schema.notification) == before
+            await record(store, late, outcome(draft(late.notification), plan()), now=NOW + LEASE)
+        assert rows_of(store, schema.processing) == before
         assert (await store.reader.head(), rows_of(store, schema.journal)) == (
             Head(sequence=0, created=0),
             [],
         )
-        assert await store.ledger.record(later.lease, outcome(draft(later.notification)), now=NOW + LEASE)
+        assert await record(store, later, outcome(draft(later.notification)), now=NOW + LEASE)
 
     async def test_a_lease_finishes_once(self, store: Store) -> None:
         """Recording the same outcome again, later or at the same time, is too late."""
         await store.ledger.keep(arrival())
         (one,) = await claim(store)
         settled = await asyncio.gather(
-            *(store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW) for _ in range(3)),
+            *(record(store, one, outcome(draft(one.notification)), now=NOW) for _ in range(3)),
             return_exceptions=True,
         )
         assert [type(result) for result in settled].count(LeaseLost) == 2
         with pytest.raises(LeaseLost):
-            await store.ledger.record(one.lease, outcome(None), now=NOW)
+            await record(store, one, outcome(None), now=NOW)
 
     async def test_a_retry_waits_for_its_time(self, store: Store) -> None:
         """It is not claimed before, and its attempts are counted."""
         await store.ledger.keep(arrival())
         (one,) = await claim(store)
         again = Outcome(state=NotificationState.RETRY, reason="later", retry_at=NOW + 500)
-        await store.ledger.record(one.lease, again, now=NOW)
+        await record(store, one, again, now=NOW)
         assert await store.ledger.pending() == 1
         assert await claim(store, now=NOW + 499) == []
         (second,) = await claim(store, now=NOW + 500)
         assert (second.attempts, second.lease.fence) == (2, 2)
-        await store.ledger.record(second.lease, Outcome(state=NotificationState.PARKED), now=NOW + 500)
+        await record(store, second, Outcome(state=NotificationState.PARKED), now=NOW + 500)
         (parked,) = await store.reader.listing("inbox")
         assert (parked.state, parked.reason, await store.ledger.pending()) == (
             NotificationState.PARKED,
@@ -213,7 +207,7 @@ class LedgerContract:
         await store.ledger.keep(arrival())
         (one,) = await claim(store)
         with pytest.raises(ValueError, match="event"):
-            await store.ledger.record(one.lease, outcome(None, plan()), now=NOW)
+            await record(store, one, outcome(None, plan()), now=NOW)
 
     @pytest.mark.parametrize("place", [(events, "seal"), (Appending, "advance")])
     async def test_an_outcome_is_recorded_whole_or_not_at_all(
@@ -227,9 +221,9 @@ class LedgerContract:
         with monkeypatch.context() as patch:
             patch.setattr(*place, _fail)
             with pytest.raises(RuntimeError, match="injected"):
-                await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
+                await record(store, one, outcome(draft(one.notification), plan()), now=NOW)
         assert [rows_of(store, table) for table in tables] == before
-        assert await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
+        assert await record(store, one, outcome(draft(one.notification), plan()), now=NOW)
 
     async def test_one_that_fails_in_a_group_hurts_only_itself(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -244,10 +238,7 @@ class LedgerContract:
 
         monkeypatch.setattr(events, "seal", fail_for_second)
         recorded = await asyncio.gather(
-            *(
-                store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW)
-                for one in await claim(store)
-            ),
+            *(record(store, one, outcome(draft(one.notification)), now=NOW) for one in await claim(store)),
             return_exceptions=True,
         )
         assert [isinstance(result, RuntimeError) for result in recorded] == [False, True, False, False]
@@ -257,7 +248,7 @@ class LedgerContract:
         """One row per outcome, with the note of the decision."""
         await store.ledger.keep(arrival())
         (one,) = await claim(store)
-        await store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW + 7)
+        await record(store, one, outcome(draft(one.notification)), now=NOW + 7)
         (entry,) = rows_of(store, schema.journal)
         assert (entry["at"], entry["what"], entry["who"]) == (NOW + 7, "notification processed", "worker")
         for part in ('"policies":["urn:policy:1"]', '"state":"PROCESSED"', '"event":1', activity(1)):

@@ -1,6 +1,7 @@
 """Appending to the log, and reading inboxes and log."""
 
 import asyncio
+import dataclasses
 
 import pytest
 from tests.storage.examples import (
@@ -10,17 +11,20 @@ from tests.storage.examples import (
     REVIEW,
     activity,
     arrival,
+    background,
     claim,
     draft,
     log,
     outcome,
     plan,
+    record,
+    thread,
 )
 
 from orchestrator.core.delivery import delivery_id
 from orchestrator.core.errors import LogAhead
 from orchestrator.core.event import artefact_id
-from orchestrator.ports import Head, NotificationState, Query
+from orchestrator.ports import Background, Head, NotificationState, Query, Thread
 from orchestrator.storage import Store
 
 OFFER = "https://www.w3.org/ns/activitystreams#Offer"
@@ -38,7 +42,9 @@ class LogContract:
         assert await store.reader.event(1) is None
         assert await store.reader.events(Query()) == []
         assert await store.reader.artefact("none") is None
-        assert await store.reader.thread("urn:none") is None
+        assert await store.reader.tokens("inbox") == []
+        assert await store.reader.background([]) == []
+        assert await background(store, answers="urn:none") == Background(sent=False, thread=None)
 
     async def test_an_event_is_read_as_it_was_written(self, store: Store) -> None:
         """Its bytes are final."""
@@ -53,18 +59,15 @@ class LogContract:
         await asyncio.gather(*(store.ledger.keep(arrival(number)) for number in range(252)))
         waiting = await claim(store)
         recorded = await asyncio.gather(
-            *(
-                store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
-                for one in waiting
-            ),
+            *(record(store, one, outcome(draft(one.notification), plan()), now=NOW) for one in waiting),
             return_exceptions=True,
         )
         assert [number for number, result in enumerate(recorded) if isinstance(result, LogAhead)] == [251]
         (left,) = [one for one, result in zip(waiting, recorded, strict=True) if isinstance(result, LogAhead)]
         with pytest.raises(LogAhead):
-            await store.ledger.record(left.lease, outcome(draft(left.notification)), now=NOW)
+            await record(store, left, outcome(draft(left.notification)), now=NOW)
         assert await store.ledger.pending() == 1
-        await store.ledger.record(left.lease, outcome(draft(left.notification)), now=NOW + 1)
+        await record(store, left, outcome(draft(left.notification)), now=NOW + 1)
         events = await store.reader.events(Query(limit=1000))
         assert [event.sequence for event in events] == list(range(1, 253))
         assert [event.created for event in events] == list(range(NOW, NOW + 252))
@@ -76,7 +79,7 @@ class LogContract:
         await store.ledger.keep(arrival(3))
         (one,) = await claim(store, now=NOW - 5000)
         with pytest.raises(LogAhead):
-            await store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW - 5000)
+            await record(store, one, outcome(draft(one.notification)), now=NOW - 5000)
 
     async def test_a_listing_is_paged_by_key(self, store: Store) -> None:
         """Each inbox for itself, in order of arrival."""
@@ -86,6 +89,9 @@ class LogContract:
         rest = await store.reader.listing("a", after=first[-1].key, limit=2)
         assert [stored.notification.id for stored in (*first, *rest)] == [activity(n) for n in (1, 3, 5)]
         assert await store.reader.latest("a") == rest[-1].key
+        listed = [(stored.key, stored.token) for stored in (*first, *rest)]
+        assert await store.reader.tokens("a") == listed
+        assert await store.reader.tokens("a", after=first[0].key, limit=1) == listed[1:2]
         assert await store.reader.notification("b", first[0].token) is None
 
     async def test_events_are_found_by_each_field_and_by_all_together(self, store: Store) -> None:
@@ -126,17 +132,42 @@ class LogContract:
         """An answer may name what we received, or what we sent."""
         written = await log(store, 1, plan("https://hub.example/"))
         ours = delivery_id(written.iri, "https://hub.example/")
-        assert await store.reader.thread(activity(1)) == written
-        assert await store.reader.thread(ours) == written
-        assert (await store.outbox.sent(ours), await store.outbox.sent(activity(1))) == (True, False)
+        follows = Thread(iri=written.iri, artefact="https://artefact.example/1")
+        assert await thread(store, activity(1)) == follows
+        assert await thread(store, ours) == follows
+        own = dataclasses.replace(arrival(2).notification, id=ours)
+        known = await store.reader.background([own, arrival(1).notification])
+        assert [each.sent for each in known] == [True, False]
 
     async def test_a_thread_begins_with_the_earliest_event_of_an_id(self, store: Store) -> None:
         """Two senders may use one id."""
         first = await log(store, 1)
         await store.ledger.keep(arrival(1, sender="https://other.example/"))
         (one,) = await claim(store)
-        assert await store.ledger.record(one.lease, outcome(draft(one.notification)), now=NOW)
-        assert await store.reader.thread(activity(1)) == first
+        assert await record(store, one, outcome(draft(one.notification)), now=NOW)
+        assert await thread(store, activity(1)) == Thread(iri=first.iri, artefact=first.artefact)
+
+    async def test_a_thread_is_the_event_of_whom_the_answer_is_addressed_to(self, store: Store) -> None:
+        """Or a stranger who used the id first would get between them."""
+        await log(store, 1)
+        await store.ledger.keep(arrival(1, sender="https://other.example/"))
+        (one,) = await claim(store)
+        second = await record(store, one, outcome(draft(one.notification)), now=NOW)
+        assert second is not None
+        found = await thread(store, activity(1), author="https://other.example/")
+        assert found == Thread(iri=second.iri, artefact=second.artefact)
+
+    async def test_many_are_asked_about_at_once(self, store: Store) -> None:
+        """Each gets its own background, in order; nothing answers itself."""
+        events = [await log(store, number) for number in range(1, 4)]
+        asked = [
+            dataclasses.replace(arrival(100 + number).notification, in_reply_to=activity(number))
+            for number in (3, 1, 2, 9)
+        ]
+        asked.append(dataclasses.replace(arrival(1).notification, in_reply_to=activity(1)))
+        found = await store.reader.background(asked * 300)
+        iris = [None if each.thread is None else each.thread.iri for each in found]
+        assert iris == [events[2].iri, events[0].iri, events[1].iri, None, None] * 300
 
     async def test_everything_is_the_same_after_reopening(self, store: Store, open_store: object) -> None:
         """What was answered once is answered again."""
@@ -158,7 +189,7 @@ class LogContract:
         (one,) = await claim(store)
         await asyncio.sleep(0)
         assert heard == ["notification"]
-        await store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
+        await record(store, one, outcome(draft(one.notification), plan()), now=NOW)
         await asyncio.sleep(0)
         assert heard == ["notification", "delivery", "event", "notification"]
         stop()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.storage.examples import BASE, LEASE, NOW, arrival, claim, draft, log, outcome, plan
+from tests.storage.examples import BASE, LEASE, NOW, arrival, claim, draft, log, outcome, plan, record
 
 from orchestrator.core.errors import ConflictingContent, StorageError
 from orchestrator.ports import NotificationState, Query
@@ -62,10 +62,7 @@ class RaceContract:
             while held := await claim(store, owner=owner, limit=7):
                 claimed.update(one.lease.key for one in held)
                 await asyncio.gather(
-                    *(
-                        store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW)
-                        for one in held
-                    )
+                    *(record(store, one, outcome(draft(one.notification), plan()), now=NOW) for one in held)
                 )
                 taken = await store.outbox.claim(owner, limit=5, now=NOW + 1000, lease=LEASE)
                 delivered.update(one.id for one in taken)
@@ -92,7 +89,7 @@ class RaceContract:
         assert not (await store.ledger.keep(arrival(0))).fresh
         first, *_ = await claim(store)
         recording = asyncio.create_task(
-            store.ledger.record(first.lease, outcome(draft(first.notification), plan()), now=NOW)
+            record(store, first, outcome(draft(first.notification), plan()), now=NOW)
         )
         await asyncio.sleep(0)
         recording.cancel()

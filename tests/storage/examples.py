@@ -1,12 +1,13 @@
 """Small notifications, drafts and plans, and the way from one to the next."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.event import Draft, LifecycleEvent
 from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
-from orchestrator.ports import Arrival, Claimed, NotificationState, Outcome, Plan
+from orchestrator.ports import Arrival, Background, Claimed, Decided, NotificationState, Outcome, Plan, Thread
 from orchestrator.storage import Store
 
 BASE = "https://orchestrator.example"
@@ -95,6 +96,30 @@ async def claim(
     return await store.ledger.claim(owner, limit=limit, now=now, lease=LEASE)
 
 
+async def record(
+    store: Store, claimed: Claimed, decided: Outcome, *, now: int = NOW
+) -> LifecycleEvent | None:
+    """Record one outcome; raise what kept it from being written."""
+    (result,) = await store.ledger.record([Decided(claimed=claimed, outcome=decided)], now=now)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+async def background(
+    store: Store, *, number: int = 99, target: str | None = None, answers: str | None = None
+) -> Background:
+    """Return what is known of a notification of that number, to `target`, that answers `answers`."""
+    asked = dataclasses.replace(arrival(number).notification, target=target, in_reply_to=answers)
+    (found,) = await store.reader.background([asked])
+    return found
+
+
+async def thread(store: Store, answers: str, *, author: str | None = None) -> Thread | None:
+    """Return the event that an answer to `answers`, addressed to `author`, follows."""
+    return (await background(store, target=author, answers=answers)).thread
+
+
 async def log(
     store: Store,
     number: int,
@@ -109,6 +134,6 @@ async def log(
     await store.ledger.keep(arrival(number, types=types))
     (claimed,) = await claim(store, now=now)
     event = draft(claimed.notification, artefact=artefact, actor=actor, in_reply_to=in_reply_to)
-    written = await store.ledger.record(claimed.lease, outcome(event, *plans), now=now)
+    written = await record(store, claimed, outcome(event, *plans), now=now)
     assert written is not None
     return written

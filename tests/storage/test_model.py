@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from tests.storage.examples import BASE, LEASE, NOW, activity, arrival, draft, outcome, plan
+from tests.storage.examples import BASE, LEASE, NOW, activity, arrival, draft, outcome, plan, record
 
 from orchestrator.core.errors import ConflictingContent, LeaseLost
 from orchestrator.ports import Claimed, NotificationState, Outcome, Query
@@ -106,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
         if state == "PROCESSED":
             decided = outcome(draft(one.notification), plan())
         try:
-            event = self.run(self.store.ledger.record(one.lease, decided, now=self.now))
+            event = self.run(record(self.store, one, decided, now=self.now))
         except LeaseLost:
             assert kept.until == 0 or one.lease.fence != kept.fence
             return

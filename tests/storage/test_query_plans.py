@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.storage.examples import BASE, LEASE, NOW, activity, arrival, claim, draft, log, outcome, plan
+from tests.storage.examples import (
+    BASE,
+    LEASE,
+    NOW,
+    activity,
+    arrival,
+    claim,
+    draft,
+    log,
+    outcome,
+    plan,
+    record,
+)
 from tests.storage.statements import Statement, statements
 
 from orchestrator.core.delivery import DeliveryState, Verdict
@@ -57,7 +69,7 @@ async def test_no_statement_scans_a_table_or_sorts(store: Store, tmp_path: Path)
     assert len(found) >= 28
     for text, steps in found.items():
         for step in steps:
-            assert not step.startswith("SCAN"), (text, steps)
+            assert not step.startswith("SCAN") or _is_bounded(text, step), (text, steps)
             assert "TEMP B-TREE" not in step, (text, steps)
             assert "AUTOMATIC" not in step, (text, steps)
             assert not step.endswith("(log=?)") or _ends_early(text, step), (text, steps)
@@ -90,7 +102,7 @@ async def test_waiting_and_due_ones_have_an_index_of_their_own(store: Store, tmp
         await store.reader.listing("inbox", after=3)
         await store.reader.latest("inbox")
     text = str(plans(tmp_path / "x.db", ran))
-    for index in ("notification_waiting", "delivery_due", "delivery_leased", "notification_inbox"):
+    for index in ("processing_waiting", "delivery_due", "delivery_leased", "notification_inbox"):
         assert f"INDEX {index} (log=?" in text, index
 
 
@@ -108,9 +120,14 @@ async def test_nothing_is_counted_or_skipped(store: Store) -> None:
     assert len(counting) == 1
 
 
+def _is_bounded(text: str, step: str) -> bool:
+    """Tell whether it only walks over what a limit inside the statement has let through."""
+    return step == "SCAN anon_1" and "LIMIT" in text.partition("AS anon_1")[0]
+
+
 def _ends_early(text: str, step: str) -> bool:
     """Tell whether a walk along a log's whole index is short: over what waits, or to the first few."""
-    partial = ("INDEX notification_waiting", "INDEX delivery_due", "INDEX delivery_leased")
+    partial = ("INDEX processing_waiting", "INDEX delivery_due", "INDEX delivery_leased")
     return any(index in step for index in partial) or ("ORDER BY" in text and "LIMIT" in text)
 
 
@@ -123,13 +140,14 @@ async def _use_inbox(store: Store) -> None:
     # Together: SQLite plans for a list of one otherwise than for a list of many.
     await asyncio.gather(
         *(
-            store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW + 100)
+            record(store, one, outcome(draft(one.notification), plan()), now=NOW + 100)
             for one in await claim(store, now=NOW + 100)
         )
     )
     await store.ledger.pending()
     await store.reader.listing("inbox", after=2, limit=3)
     await store.reader.latest("inbox")
+    await store.reader.tokens("inbox", after=2, limit=3)
     await store.reader.notification("inbox", receipt.token)
 
 
@@ -143,7 +161,6 @@ async def _use_outbox(store: Store) -> None:
     await store.outbox.deliveries()
     await store.outbox.deliveries(state=DeliveryState.DEAD)
     await store.outbox.due()
-    await store.outbox.sent(first.id)
 
 
 async def _use_log(store: Store) -> None:
@@ -151,5 +168,9 @@ async def _use_log(store: Store) -> None:
     await store.reader.event(2)
     await store.reader.events(Query(since=1))
     await store.reader.artefact("none")
-    await store.reader.thread(activity(1))
-    await store.reader.thread("urn:unknown")
+    answers = [activity(1), "urn:unknown", activity(2)]
+    asked = [
+        dataclasses.replace(arrival(50).notification, target="https://sender.example/", in_reply_to=answered)
+        for answered in answers
+    ]
+    await store.reader.background(asked)

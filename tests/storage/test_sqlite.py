@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.storage.contract import StoreContract
-from tests.storage.examples import BASE, NOW, arrival, claim, draft, log, outcome, plan
+from tests.storage.examples import BASE, NOW, arrival, claim, draft, log, outcome, plan, record
 from tests.storage.statements import Statement, statements
 
 from orchestrator.core.errors import ConfigurationError, StorageError
@@ -69,6 +69,16 @@ async def test_every_connection_syncs_at_commit_and_reads_beside_the_writer(stor
     found.append(await store._writer.write(lambda transaction: ask(transaction.connection)))
     found.append(await store._readers.read(ask))
     assert found == [("wal", 2, 1, 10_000)] * 2
+
+
+async def test_the_writer_keeps_more_pages_than_the_readers(store: Store) -> None:
+    """Sixteen MiB, on one connection only: memory is for the indexes that every commit changes."""
+
+    def ask(connection: sa.Connection) -> Any:
+        return connection.exec_driver_sql("PRAGMA cache_size").scalar()
+
+    assert await store._writer.write(lambda transaction: ask(transaction.connection)) == -16_384
+    assert await store._readers.read(ask) != -16_384
 
 
 async def test_writers_begin_at_once_and_readers_do_not(store: Store) -> None:
@@ -181,8 +191,8 @@ async def test_a_row_that_breaks_a_rule_is_a_storage_error_of_its_own_only(store
         await store.ledger.keep(arrival(number))
     first, *rest = await claim(store)
     recorded = await asyncio.gather(
-        store.ledger.record(first.lease, Outcome(state=NotificationState.RETRY), now=NOW),
-        *(store.ledger.record(one.lease, outcome(draft(one.notification), plan()), now=NOW) for one in rest),
+        record(store, first, Outcome(state=NotificationState.RETRY), now=NOW),
+        *(record(store, one, outcome(draft(one.notification), plan()), now=NOW) for one in rest),
         return_exceptions=True,
     )
     assert isinstance(recorded[0], StorageError)

@@ -22,8 +22,9 @@ from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
+from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
-from orchestrator.ports import Peers, Reader
+from orchestrator.ports import Peers, Query, Reader
 from orchestrator.storage import Store
 from orchestrator.web import Site, make_app, serve
 
@@ -119,16 +120,16 @@ class House:
             pod=Pod(public_url=self.site.public_url, me=identity),
             ledger=self.store.ledger,
             reader=self.store.reader,
-            outbox=self.store.outbox,
             screener=self.site.screener,
             policies=NoPolicies(),
-            peers=cast("Peers", None),
+            existence=Existence(peers=cast("Peers", None), clock=self.site.clock),
             clock=self.site.clock,
         )
         now = self.site.clock.now()
         claimed = await self.store.ledger.claim("test", limit=1_000, now=now, lease=60_000)
-        events = [await processing.process(one) for one in claimed]
-        return [event for event in events if event is not None]
+        before = await self.store.reader.head()
+        await processing.process(claimed)
+        return list(await self.store.reader.events(Query(since=before.sequence, limit=1_000)))
 
     async def publish(self, *documents: object) -> None:
         """POST documents and let them become events, in this order."""

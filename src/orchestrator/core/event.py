@@ -5,6 +5,7 @@ the log's tree for ever (RFC 6962, section 2.1).
 """
 
 import base64
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,14 +130,19 @@ def leaf_hash(envelope: bytes) -> bytes:
 
 def stamp(milliseconds: int) -> str:
     """Return a time as xsd:dateTime in UTC with milliseconds."""
-    time = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 
 
+@functools.lru_cache(maxsize=64)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+@functools.lru_cache(maxsize=1024)
 def artefact_id(iri: str) -> str:
     """Return the last part of `/artefacts/{id}` for an artefact's IRI."""
     digest = hashlib.sha256(iri.encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:26]
+    return base64.b32encode(digest[:20]).decode().lower()[:26]
 
 
 def next_time(last: int, now: int) -> int | None:
@@ -178,6 +184,7 @@ def seal(draft: Draft, *, sequence: int, created: int, public_url: str) -> Lifec
     )
 
 
+@functools.lru_cache(maxsize=256)
 def short(iri: str) -> str:
     """Return `iri` as `CONTEXT` abbreviates it."""
     if iri.startswith(v.AS):

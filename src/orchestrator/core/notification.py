@@ -46,6 +46,11 @@ class Notification:
         return self.origin or self.actor or ""
 
     @property
+    def answered(self) -> str | None:
+        """The id of the activity that it answers; nothing answers itself."""
+        return self.in_reply_to if self.in_reply_to != self.id else None
+
+    @property
     def is_offer(self) -> bool:
         """Whether it asks for something."""
         return v.AS + "Offer" in self.types

@@ -30,6 +30,9 @@ _FLOAT_CHARACTERS: Final = 32
 _INDEX_CHARACTERS: Final = 4
 # NUL, and whatever may be half of a surrogate pair.
 _BAD_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,7 @@ def _parse_plain(body: bytes, limits: Limits) -> Json:
     if body.startswith(b"\xef\xbb\xbf") or _BAD_ESCAPE.search(body):
         raise _NotPlain
     try:
-        value: Json = _PLAIN.decode(body.decode("utf-8"))
+        value: Json = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise _NotPlain from None
     opened, commas = body.count(b"{") + body.count(b"["), body.count(b",")
@@ -173,8 +176,36 @@ def _no_number(_text: str) -> Any:  # noqa: ANN401  (json's type)
 
 
 def canonical(value: Json) -> bytes:
-    """Return `value` in the canonical form of RFC 8785, by which contents are compared."""
+    """Return `value` in the canonical form of RFC 8785, by which contents are compared.
+
+    Nearly everything is written by the standard library, several times as fast, with the same bytes: both
+    escape alike, and sort alike the names that are within the Basic Multilingual Plane.
+    """
+    if _is_plain(value):
+        try:
+            return _ENCODER.encode(value).encode()
+        except UnicodeEncodeError:  # an unpaired surrogate, which the other way refuses in its own words
+            pass
     return rfc8785.dumps(value)
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether `value` has no floats, no integers beyond 53 bits and no names beyond the BMP."""
+    values = [value]
+    for item in values:  # grows as it is walked
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if isinstance(item, dict) and kind is dict:
+            names = "".join(item)
+            if not names.isascii() and max(names) > "\uffff":
+                return False
+            values.extend(item.values())
+        elif isinstance(item, list) and kind is list:
+            values.extend(item)
+        elif not (isinstance(item, int) and kind is int and -_SAFE_INTEGER <= item <= _SAFE_INTEGER):
+            return False
+    return True
 
 
 def _finding(rule: str, message: str, place: str, value: object = None) -> Finding:
@@ -288,7 +319,7 @@ def _text(text: str, place: str, limits: Limits, *, escapes: bool) -> Iterator[F
 
 
 # Made once: the standard library's `loads` makes one for each call that has hooks.
-_PLAIN: Final = json.JSONDecoder(
+_DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_unique,
     parse_constant=_no_number,
     parse_float=lambda text: _sound(_float(text)),

@@ -3,92 +3,203 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.core.announcement import topic_of
-from orchestrator.core.errors import LeaseLost, LogAhead, Overloaded, PeerError, StorageError, TooCostly
-from orchestrator.core.event import SALT_BYTES, Draft, LifecycleEvent, artefact_of
+from orchestrator.core.errors import Overloaded, StorageError, TooCostly
+from orchestrator.core.event import SALT_BYTES, Draft, artefact_of
 from orchestrator.core.notification import Notification
 from orchestrator.core.pod import Pod
-from orchestrator.core.policy import Decision, Facts, Judgement
+from orchestrator.core.policy import Decision, Facts, Judgement, PolicySet
+from orchestrator.pipeline.existence import Existence
+from orchestrator.pipeline.record import record
 from orchestrator.ports import (
+    Background,
     Claimed,
     Clock,
+    Decided,
     Ledger,
     NotificationState,
-    Outbox,
     Outcome,
-    Peers,
     Plan,
     Policies,
     Reader,
     Screener,
+    Thread,
 )
 
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
-_LOG_AHEAD: Final = 250
-"""Milliseconds by which the log's time may lead the clock."""
-_GONE: Final = frozenset({404, 410})
-_KEPT: Final = 300_000
-"""Milliseconds for which the answer about an artefact's existence is believed."""
-_UNKNOWN_KEPT: Final = 30_000
-"""The same when there was no answer."""
-_PATIENCE: Final = 3.0
-"""Seconds for the answer: the next notifications wait for it too."""
-_MOST_KEPT: Final = 10_000
+_JUDGED_AT_ONCE: Final = 16
+"""Judgements asked for together: the rest of a batch leaves room for what is being received."""
+_LONG: Final = 5_000
+"""Milliseconds after which what is decided is recorded, before the rest of its batch: leases run out."""
+_MOST_HELD: Final = 256
+"""Notifications that wait for an answer about their artefact, or for one that does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A notification that is to be judged, with what we know about it."""
+
+    claimed: Claimed
+    thread: Thread | None
+    artefact: str | None
 
 
 @dataclass(slots=True, kw_only=True)
 class Processing:
-    """Decides about claimed notifications, one at a time, each once."""
+    """Decides about claimed notifications, in batches, each once."""
 
     pod: Pod
     ledger: Ledger
     reader: Reader
-    outbox: Outbox
     screener: Screener
     policies: Policies
-    peers: Peers
+    existence: Existence
     clock: Clock
 
-    _existing: dict[str, tuple[int, bool, int]] = field(default_factory=dict)
-    """Artefact → when we asked for it, whether it was gone, and for how many ms we believe it."""
+    beat: int = 0
+    """When something was last decided, ms since the epoch."""
 
-    async def process(self, claimed: Claimed) -> LifecycleEvent | None:
-        """Decide about `claimed` and record the outcome; return the event, if it became one.
+    _held: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    """Tasks of those that go on by themselves → the notification's id."""
 
-        Losing the lease or a failing database leaves the notification to the next claim.
+    async def process(self, batch: Sequence[Claimed]) -> None:
+        """Decide about `batch` and record the outcomes, as few commits as can be.
+
+        In order of arrival, but for answers to others in the batch: they come after those are recorded,
+        so that an answer finds the event that it answers. What has to wait for another server, and the
+        answers to it, go on by themselves: `finish` waits for them. Losing a lease or a failing database
+        leaves a notification to the next claim.
         """
+        waiting = list(batch)
+        while waiting:
+            ready, waiting = await self._turn(waiting)
+            if ready:
+                await self._finish(ready)
+
+    async def finish(self) -> None:
+        """Wait for those that go on by themselves; who gives up waiting leaves them to their leases."""
         try:
-            outcome = await self._outcome(claimed)
-        except (Overloaded, StorageError):
+            while self._held:
+                await asyncio.wait(self._held)
+        finally:
+            for task in self._held:
+                task.cancel()
+
+    async def _turn(self, waiting: Sequence[Claimed]) -> tuple[list[Claimed], list[Claimed]]:
+        """Return those whose turn it is, and those that answer one of them; put aside what is held up."""
+        ready: list[Claimed] = []
+        later: list[Claimed] = []
+        earlier: set[str] = set()
+        for claimed in waiting:
+            answered = claimed.notification.answered
+            before = [task for task, held in self._held.items() if held == answered]
+            if before:
+                await self._hold(claimed, before)
+            else:
+                (later if answered in earlier else ready).append(claimed)
+            earlier.add(claimed.notification.id)
+        return ready, later
+
+    async def _hold(self, claimed: Claimed, until: Iterable[asyncio.Task[None]]) -> None:
+        """Let `claimed` go on by itself after `until`; wait for room among those that do."""
+        while len(self._held) >= _MOST_HELD:
+            await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
+        identifier = claimed.notification.id
+        task = asyncio.create_task(self._go_on(claimed, until), name=f"notification {identifier}")
+        self._held[task] = identifier
+        task.add_done_callback(lambda done: self._held.pop(done, None))
+
+    async def _go_on(self, claimed: Claimed, until: Iterable[asyncio.Task[None]]) -> None:
+        await asyncio.wait(until)
+        try:
+            await self._finish([claimed], alone=True)
+        except Exception:  # noqa: BLE001  (its lease runs out, and it is claimed again)
+            _log.exception("processing_failed key=%s", claimed.lease.key)
+
+    async def _finish(self, batch: Sequence[Claimed], *, alone: bool = False) -> None:
+        """Decide about each of `batch`, and record. Nobody else waits for one that is `alone`."""
+        decided, cases = await self._opened(batch, alone=alone)
+        policies = self.policies.snapshot()
+        begun = self.clock.now()
+        for start in range(0, len(cases), _JUDGED_AT_ONCE):
+            decided += await self._judged(cases[start : start + _JUDGED_AT_ONCE], policies)
+            self.beat = self.clock.now()
+            if self.beat - begun >= _LONG:
+                await self._record(decided)
+                decided, begun = [], self.clock.now()
+        await self._record(decided)
+
+    async def _opened(self, batch: Sequence[Claimed], *, alone: bool) -> tuple[list[Decided], list[_Case]]:
+        """Return what is decided without judging, and what is to be judged; without what is held up."""
+        try:
+            backgrounds = await self.reader.background([claimed.notification for claimed in batch])
+        except StorageError as error:
+            return [self._failed(claimed, error) for claimed in batch], []
+        decided: list[Decided] = []
+        cases: list[_Case] = []
+        for claimed, background in zip(batch, backgrounds, strict=True):
+            try:
+                found = await self._open(claimed, background, alone=alone)
+            except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
+                decided.append(self._failed(claimed, error))
+                continue
+            if isinstance(found, Outcome):
+                decided.append(Decided(claimed=claimed, outcome=found))
+            elif found is not None:
+                cases.append(found)
+        return decided, cases
+
+    async def _open(self, claimed: Claimed, background: Background, *, alone: bool) -> Outcome | _Case | None:
+        """Return what is to be judged, or why nothing is; None for what is held up."""
+        notification, thread = claimed.notification, background.thread
+        if background.sent:
+            return Outcome(state=NotificationState.IGNORED, reason="self")
+        artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
+        if not self._addressed(notification, artefact, thread):
+            return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
+        if artefact is not None and self.pod.owns(artefact):
+            if self.existence.is_gone(artefact) is None:
+                asking = self.existence.ask(artefact)
+                if not alone:
+                    await self._hold(claimed, [asking])
+                    return None
+                await asyncio.wait([asking])
+            if self.existence.is_gone(artefact):
+                return Outcome(state=NotificationState.IGNORED, reason="vanished")
+        return _Case(claimed=claimed, thread=thread, artefact=artefact)
+
+    async def _judged(self, cases: Sequence[_Case], policies: PolicySet) -> list[Decided]:
+        """Decide about each of `cases` by itself: one that fails hurts no other."""
+        found = await asyncio.gather(*(self._judge(case, policies) for case in cases), return_exceptions=True)
+        decided: list[Decided] = []
+        for case, outcome in zip(cases, found, strict=True):
+            if isinstance(outcome, Outcome):
+                decided.append(Decided(claimed=case.claimed, outcome=outcome))
+            elif isinstance(outcome, Exception):
+                decided.append(self._failed(case.claimed, outcome))
+            else:
+                raise outcome
+        return decided
+
+    def _failed(self, claimed: Claimed, error: Exception) -> Decided:
+        if isinstance(error, Overloaded | StorageError):
             # Our own trouble, not the notification's: it never dies of it.
             outcome = self._retry(claimed, "overloaded", counts=False)
-        except TooCostly:
+        elif isinstance(error, TooCostly):
             outcome = self._again(claimed, "too-costly")
-        except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
-            _log.exception("processing_failed key=%s", claimed.lease.key)
+        else:
+            _log.error("processing_failed key=%s", claimed.lease.key, exc_info=error)
             outcome = self._again(claimed, f"failed: {type(error).__name__}")
-        try:
-            return await self._record(claimed, outcome)
-        except LeaseLost:
-            _log.warning("lease_lost key=%s", claimed.lease.key)
-        except StorageError:
-            _log.exception("record_failed key=%s", claimed.lease.key)
-        return None
+        return Decided(claimed=claimed, outcome=outcome)
 
-    async def _record(self, claimed: Claimed, outcome: Outcome) -> LifecycleEvent | None:
-        try:
-            return await self.ledger.record(claimed.lease, outcome, now=self.clock.now())
-        except LogAhead:
-            now = self.clock.now()
-            later = Outcome(
-                state=NotificationState.RETRY, reason="log ahead", retry_at=now + _LOG_AHEAD, counts=False
-            )
-            return await self.ledger.record(claimed.lease, later, now=now)
+    async def _record(self, decided: Sequence[Decided]) -> None:
+        await record(decided, ledger=self.ledger, clock=self.clock)
 
     def _again(self, claimed: Claimed, reason: str) -> Outcome:
         if claimed.attempts >= _MAX_ATTEMPTS:
@@ -100,18 +211,9 @@ class Processing:
         later = self.clock.now() + wait
         return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=later, counts=counts)
 
-    async def _outcome(self, claimed: Claimed) -> Outcome:
-        notification = claimed.notification
-        if await self.outbox.sent(notification.id):
-            return Outcome(state=NotificationState.IGNORED, reason="self")
-        thread = await self._thread(notification)
-        artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
-        if not self._addressed(notification, artefact, thread):
-            return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
-        if artefact is not None and self.pod.owns(artefact) and await self._vanished(artefact):
-            return Outcome(state=NotificationState.IGNORED, reason="vanished")
-        facts = self._facts(notification, artefact, solicited=thread is not None)
-        policies = self.policies.snapshot()
+    async def _judge(self, case: _Case, policies: PolicySet) -> Outcome:
+        claimed = case.claimed
+        facts = self._facts(claimed.notification, case.artefact, solicited=case.thread is not None)
         judgement = await self.screener.judge(claimed.body, facts, policies)
         decision = policies.decide(judgement.matched, accepted=claimed.accepted)
         note = {
@@ -127,19 +229,12 @@ class Processing:
         return Outcome(
             state=NotificationState.PROCESSED,
             reason="logged",
-            draft=self._draft(claimed, artefact, thread, judgement, policies.id),
-            deliveries=self._deliveries(notification, decision),
+            draft=self._draft(case, judgement, policies.id),
+            deliveries=self._deliveries(claimed.notification, decision),
             note=note,
         )
 
-    async def _thread(self, notification: Notification) -> LifecycleEvent | None:
-        if notification.in_reply_to is None or notification.in_reply_to == notification.id:
-            return None
-        return await self.reader.thread(notification.in_reply_to, author=notification.target)
-
-    def _addressed(
-        self, notification: Notification, artefact: str | None, thread: LifecycleEvent | None
-    ) -> bool:
+    def _addressed(self, notification: Notification, artefact: str | None, thread: Thread | None) -> bool:
         """Whether this concerns us; a pod that names no artefacts takes whatever is posted to it."""
         if not self.pod.artefacts:
             return True
@@ -150,22 +245,6 @@ class Processing:
             for iri in (artefact, *notification.objects, *notification.contexts, *notification.inner_objects)
         )
         return to_us or about_ours or thread is not None
-
-    async def _vanished(self, artefact: str) -> bool:
-        now = self.clock.now()
-        at, gone, kept = self._existing.get(artefact, (0, False, 0))
-        if 0 <= now - at < kept:
-            return gone
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                gone, kept = await self.peers.status(artefact) in _GONE, _KEPT
-        except (PeerError, TimeoutError):
-            # Not knowing is no reason to lose an event, nor to wait for each of the next ones.
-            gone, kept = False, _UNKNOWN_KEPT
-        if len(self._existing) >= _MOST_KEPT:
-            self._existing.clear()
-        self._existing[artefact] = (self.clock.now(), gone, kept)
-        return gone
 
     def _facts(self, notification: Notification, artefact: str | None, *, solicited: bool) -> Facts:
         mentioned = (*notification.contexts, *notification.objects, *notification.inner_objects)
@@ -180,22 +259,15 @@ class Processing:
             solicited=solicited,
         )
 
-    def _draft(
-        self,
-        claimed: Claimed,
-        artefact: str | None,
-        thread: LifecycleEvent | None,
-        judgement: Judgement,
-        policy_set: str,
-    ) -> Draft:
-        notification = claimed.notification
+    def _draft(self, case: _Case, judgement: Judgement, policy_set: str) -> Draft:
+        notification, thread = case.claimed.notification, case.thread
         actor = notification.actor
         return Draft(
             types=notification.types,
             activity=notification.id,
             sender=notification.sender,
-            received=claimed.received,
-            artefact=artefact,
+            received=case.claimed.received,
+            artefact=case.artefact,
             actor=None if actor is None or actor.lower().startswith("mailto:") else actor,
             origin=notification.origin,
             in_reply_to=notification.in_reply_to,
@@ -208,6 +280,8 @@ class Processing:
 
     def _deliveries(self, notification: Notification, decision: Decision) -> tuple[Plan, ...]:
         """Return whom to tell: never the service that caused the event, nor ourselves."""
+        if not decision.announce:
+            return ()
         caused = {notification.origin, notification.actor, notification.origin_inbox, self.pod.me.id}
         topic = topic_of(notification)
         return tuple(

@@ -4,6 +4,6 @@
 """
 
 from orchestrator.storage.store import Store
-from orchestrator.storage.writer import Change
+from orchestrator.storage.writer import Change, Counters
 
-__all__ = ["Change", "Store"]
+__all__ = ["Change", "Counters", "Store"]

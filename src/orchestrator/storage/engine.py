@@ -15,6 +15,9 @@ BEGIN: Final = "sqlite_begin"
 """Execution option: how a transaction of a connection begins in SQLite."""
 
 _BUSY_MS: Final = 10_000
+_WRITER_CACHE: Final = 16_384
+"""KiB of pages that a writer of SQLite keeps: the upper levels of all indexes of a million events, and the
+pages of a group, which would otherwise be written twice."""
 _WORDS: Final = {
     "SQLITE_BUSY": "The database is busy; try again later.",
     "SQLITE_LOCKED": "The database is busy; try again later.",
@@ -48,6 +51,17 @@ def open_engine(url: str, *, foreign_keys: bool = True) -> sa.Engine:
 def reader(engine: sa.Engine) -> sa.Engine:
     """Return `engine` for reading: its transactions see one state, and keep no writer waiting."""
     return engine.execution_options(**{BEGIN: "BEGIN"})
+
+
+def connect_writer(engine: sa.Engine) -> sa.Connection:
+    """Return a connection for the one who writes all the time."""
+    connection = engine.connect()
+    if engine.dialect.name == "sqlite":
+        # On the driver's connection: SQLAlchemy would begin a transaction for it.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(f"PRAGMA cache_size=-{_WRITER_CACHE}")
+    return connection
 
 
 def insert_new(engine: sa.Engine, table: sa.Table, keys: Sequence[str]) -> sa.Insert:

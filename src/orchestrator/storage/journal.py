@@ -7,9 +7,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from orchestrator.storage import rows, schema
+from orchestrator.storage.bulk import Bulk
 from orchestrator.storage.writer import Transaction
 
-_ADD: Final = sa.insert(schema.journal)
+_ADD: Final = Bulk(sa.insert(schema.journal), ("log", "at", "what", "who", "note"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +26,14 @@ class Entry:
 
 def write(transaction: Transaction, entries: Sequence[Entry]) -> None:
     """Add `entries`."""
-    if entries:
-        values = [
-            {
-                "log": schema.LOG,
-                "at": entry.at,
-                "what": entry.what,
-                "who": entry.who,
-                "note": rows.to_json(entry.note),
-            }
-            for entry in entries
-        ]
-        transaction.connection.execute(_ADD, values)
+    values = [
+        {
+            "log": schema.LOG,
+            "at": entry.at,
+            "what": entry.what,
+            "who": entry.who,
+            "note": rows.to_json(entry.note),
+        }
+        for entry in entries
+    ]
+    _ADD.run(transaction.connection, values)

@@ -1,9 +1,8 @@
 """The `Ledger` port: notifications from receipt to outcome."""
 
-import dataclasses
-import uuid
+import functools
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
@@ -12,23 +11,38 @@ from sqlalchemy import bindparam
 from orchestrator.core.errors import (
     BadRequest,
     ConflictingContent,
-    LeaseLost,
-    LogAhead,
     NotFound,
-    OrchestratorError,
 )
 from orchestrator.core.event import LifecycleEvent
-from orchestrator.ports import Arrival, Claimed, Lease, NotificationState, Outcome, Receipt
-from orchestrator.storage import journal, rows, schema
-from orchestrator.storage.appending import Appending
+from orchestrator.core.notification import Notification
+from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Receipt
+from orchestrator.storage import journal, recording, rows, schema
+from orchestrator.storage.bulk import Bulk, find_each
 from orchestrator.storage.engine import insert_new
 from orchestrator.storage.readers import Readers
-from orchestrator.storage.schema import LOG, notification
+from orchestrator.storage.schema import LOG, notification, processing
 from orchestrator.storage.writer import Transaction, Writer
 
 _n = notification.c
+_p = processing.c
 _IDENTITY: Final = ("log", "inbox", "sender", "activity")
+_NEW: Final = tuple(column.name for column in notification.columns if column is not _n.key)
+_MOST_COUNTED: Final = 10_001
+_MOST_RECENT: Final = 1_024
+_TIME: Final = 2**48 - 1
 
+_HERE: Final = sa.select(_n.token).where(_n.token.in_(bindparam("tokens", expanding=True)))
+_BEGIN: Final = sa.insert(processing).from_select(
+    ["notification", "log", "state", "attempts", "accepted", "fence"],
+    sa.select(
+        _n.key,
+        _n.log,
+        sa.literal_column(f"'{NotificationState.RECEIVED}'"),
+        sa.literal_column("0"),
+        sa.false(),
+        sa.literal_column("0"),
+    ).where(_n.token.in_(bindparam("tokens", expanding=True))),
+)
 _FIRST: Final = sa.select(_n.token, _n.digest).where(
     _n.log == LOG,
     _n.inbox == bindparam("inbox"),
@@ -37,59 +51,37 @@ _FIRST: Final = sa.select(_n.token, _n.digest).where(
 )
 _WAITING: Final = (
     sa.select(*rows.CLAIMED)
+    .join(notification, _n.key == _p.notification)
     .where(
-        _n.log == LOG,
+        _p.log == LOG,
         schema.WAITING,
-        sa.or_(_n.lease_until.is_(None), _n.lease_until <= bindparam("now")),
-        sa.or_(_n.retry_at.is_(None), _n.retry_at <= bindparam("now")),
+        sa.or_(_p.lease_until.is_(None), _p.lease_until <= bindparam("now")),
+        sa.or_(_p.retry_at.is_(None), _p.retry_at <= bindparam("now")),
     )
-    .order_by(_n.key)
+    .order_by(_p.notification)
     .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True, of=processing)
 )
 _TAKE: Final = (
-    sa.update(notification)
-    .where(_n.key.in_(bindparam("keys", expanding=True)))
+    sa.update(processing)
+    .where(_p.notification.in_(bindparam("keys", expanding=True)))
     .values(
         owner=bindparam("holder"),
         lease_until=bindparam("until"),
-        fence=_n.fence + 1,
-        attempts=_n.attempts + 1,
-    )
-)
-_HELD: Final = (
-    sa.select(_n.key, _n.inbox, _n.token, _n.activity, _n.owner, _n.fence)
-    .where(_n.key.in_(bindparam("keys", expanding=True)))
-    .with_for_update()
-)
-_SETTLE: Final = (
-    sa.update(notification)
-    .where(_n.key == bindparam("settled"))
-    .values(
-        state=bindparam("state"),
-        reason=bindparam("reason"),
-        retry_at=bindparam("retry_at"),
-        event=bindparam("event"),
-        attempts=_n.attempts - bindparam("uncounted"),
-        owner=None,
-        lease_until=None,
+        fence=_p.fence + 1,
+        attempts=_p.attempts + 1,
     )
 )
 _PARKED: Final = (
-    sa.select(_n.key, _n.state)
+    sa.select(_p.notification, _p.state)
+    .join(notification, _n.key == _p.notification)
     .where(_n.token == bindparam("sought"), _n.inbox == bindparam("within"), _n.log == LOG)
-    .with_for_update()
+    .with_for_update(of=processing)
 )
-_PENDING: Final = sa.select(sa.func.count()).select_from(notification).where(_n.log == LOG, schema.WAITING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decided:
-    """What a claimant asks to be recorded."""
-
-    lease: Lease
-    outcome: Outcome
-    now: int
+# Bounded, because those who watch ask often, and most when much waits.
+_PENDING: Final = sa.select(sa.func.count()).select_from(
+    sa.select(_p.notification).where(_p.log == LOG, schema.WAITING).limit(_MOST_COUNTED).subquery()
+)
 
 
 class SqlLedger:
@@ -99,29 +91,29 @@ class SqlLedger:
         """Write with `writer`; events get IRIs under `public_url`."""
         self._writer = writer
         self._readers = readers
-        self._public_url = public_url
-        self._add = insert_new(engine, notification, _IDENTITY).returning(_n.token)
+        self._add = Bulk(insert_new(engine, notification, _IDENTITY), _NEW)
+        self._record = functools.partial(recording.record, public_url=public_url)
+        self._recent: dict[str, Notification] = {}
+        """What was kept lately, by token: most of it is claimed at once, and need not be read again."""
 
     async def keep(self, arrival: Arrival) -> Receipt:
-        """Keep a notification once; raises `ConflictingContent`."""
-        return await self._writer.write_grouped(self._keep, arrival)
+        """Keep a notification once; raises `ConflictingContent`, `Overloaded`."""
+        return await self._writer.write_bounded(self._keep, arrival)
 
     async def claim(self, owner: str, *, limit: int, now: int, lease: int) -> Sequence[Claimed]:
         """Claim what waits, oldest first."""
         return await self._writer.write(
-            lambda transaction: _claim(transaction, owner, limit=limit, now=now, until=now + lease)
+            lambda transaction: self._claim(transaction, owner, limit=limit, now=now, until=now + lease)
         )
 
-    async def record(self, lease: Lease, outcome: Outcome, *, now: int) -> LifecycleEvent | None:
-        """Commit `outcome` whole; raises `LeaseLost`, `LogAhead`.
-
-        Raises ValueError for deliveries without an event that they could tell of.
-        """
-        if outcome.deliveries and outcome.draft is None:
+    async def record(
+        self, decided: Sequence[Decided], *, now: int
+    ) -> Sequence[LifecycleEvent | Exception | None]:
+        """Commit each outcome whole, or nothing of it."""
+        if any(each.outcome.deliveries and each.outcome.draft is None for each in decided):
             message = "Deliveries tell of an event: give the outcome its draft."
             raise ValueError(message)
-        decided = _Decided(lease=lease, outcome=outcome, now=now)
-        return await self._writer.write_grouped(self._record, decided)
+        return await self._writer.write_grouped(self._record, [(each, now) for each in decided])
 
     async def settle(self, inbox: str, token: str, *, accept: bool, who: str, now: int) -> None:
         """Let a parked notification go on, or end it; raises `NotFound`, `BadRequest`."""
@@ -136,60 +128,47 @@ class SqlLedger:
     def _keep(
         self, transaction: Transaction, arrivals: Sequence[Arrival]
     ) -> Sequence[Receipt | ConflictingContent]:
-        tokens = [uuid.uuid4().hex for _ in arrivals]
+        connection = transaction.connection
+        tokens = [_token(arrival.received) for arrival in arrivals]
         values = [rows.from_arrival(arrival, token) for arrival, token in zip(arrivals, tokens, strict=True)]
-        # The database says which were new, in any order; doubles within the group are left out like others.
-        fresh = set(transaction.connection.execute(self._add, values).scalars())
+        fresh = set(tokens)
+        if self._add.run(connection, values) != len(values):
+            # Some were here before, or twice in the group: the database says which were new.
+            fresh = {row.token for row in find_each(connection, _HERE, "tokens", tokens)}
         if fresh:
+            connection.execute(_BEGIN, {"tokens": list(fresh)})
             transaction.changed.add("notification")
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            self._recent.update(
+                (token, each.notification)
+                for token, each in zip(tokens, arrivals, strict=True)
+                if token in fresh
+            )
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
             for arrival, token in zip(arrivals, tokens, strict=True)
         ]
 
-    def _record(
-        self, transaction: Transaction, requests: Sequence[_Decided]
-    ) -> Sequence[LifecycleEvent | OrchestratorError | None]:
-        keys = sorted({int(request.lease.key) for request in requests})
-        held = {row.key: row for row in transaction.connection.execute(_HELD, {"keys": keys})}
-        drafts = [request.outcome.draft for request in requests if request.outcome.draft is not None]
-        appending = Appending(transaction, public_url=self._public_url, drafts=drafts)
-        results: list[LifecycleEvent | OrchestratorError | None] = []
-        settled: list[dict[str, object]] = []
-        entries: list[journal.Entry] = []
-        for request in requests:
-            row = held.get(int(request.lease.key))
-            if row is None or (row.owner, row.fence) != (request.lease.owner, request.lease.fence):
-                results.append(LeaseLost())
-                continue
-            outcome = _without_repeat(request.outcome, appending)
-            event = None
-            if outcome.draft is not None:
-                event = appending.append(outcome.draft, outcome.deliveries, now=request.now)
-                if event is None:
-                    results.append(LogAhead())
-                    continue
-            # A lease finishes its notification once, within a group too.
-            del held[row.key]
-            settled.append(_settled(row.key, outcome, event))
-            entries.append(_entry(row, outcome, event, request, appending))
-            results.append(event)
-        _write(transaction, appending, settled, entries)
-        return results
+    def _claim(
+        self, transaction: Transaction, owner: str, *, limit: int, now: int, until: int
+    ) -> Sequence[Claimed]:
+        found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
+        if found:
+            keys = [row.key for row in found]
+            transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
+        return [
+            rows.claimed(row, owner=owner, until=until, notification=self._recent.pop(row.token, None))
+            for row in found
+        ]
 
 
-def _write(
-    transaction: Transaction,
-    appending: Appending,
-    settled: Sequence[dict[str, object]],
-    entries: Sequence[journal.Entry],
-) -> None:
-    appending.write()
-    journal.write(transaction, entries)
-    if settled:
-        transaction.connection.execute(_SETTLE, settled)
-        transaction.changed.add("notification")
-    appending.advance()
+def _token(received: int) -> str:
+    """Return a name that nobody can guess: 80 random bits, after the time of receipt.
+
+    The time keeps the names of a group side by side in their index, whose pages are then written once.
+    """
+    return f"{received & _TIME:012x}{secrets.token_hex(10)}"
 
 
 def _first_receipt(transaction: Transaction, arrival: Arrival) -> Receipt | ConflictingContent:
@@ -210,14 +189,6 @@ def _first_receipt(transaction: Transaction, arrival: Arrival) -> Receipt | Conf
     return ConflictingContent()
 
 
-def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until: int) -> Sequence[Claimed]:
-    found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
-    if found:
-        keys = [row.key for row in found]
-        transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
-    return [rows.claimed(row, owner=owner, until=until) for row in found]
-
-
 def _settle_parked(
     transaction: Transaction, inbox: str, token: str, *, accept: bool, who: str, now: int
 ) -> None:
@@ -228,49 +199,9 @@ def _settle_parked(
         raise BadRequest(f"The notification is {row.state}: only a PARKED one can be accepted or dismissed.")
     state, reason = (NotificationState.RETRY, "accepted") if accept else (NotificationState.IGNORED, "policy")
     values = {"state": state, "reason": reason, "retry_at": now if accept else None, "accepted": accept}
-    transaction.connection.execute(sa.update(notification).where(_n.key == row.key).values(**values))
+    change = sa.update(processing).where(_p.notification == row.notification)
+    transaction.connection.execute(change.values(**values))
     what = "notification accepted" if accept else "notification dismissed"
     note = {"inbox": inbox, "notification": token}
     journal.write(transaction, [journal.Entry(at=now, what=what, who=who, note=note)])
     transaction.changed.add("notification")
-
-
-def _without_repeat(outcome: Outcome, appending: Appending) -> Outcome:
-    """Return `outcome`, or, when the log tells of its activity already, that it changes nothing."""
-    if outcome.draft is None or not appending.has(outcome.draft):
-        return outcome
-    return dataclasses.replace(
-        outcome, state=NotificationState.IGNORED, reason="duplicate", draft=None, deliveries=(), retry_at=None
-    )
-
-
-def _settled(key: int, outcome: Outcome, event: LifecycleEvent | None) -> dict[str, object]:
-    return {
-        "settled": key,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "retry_at": outcome.retry_at if outcome.state is NotificationState.RETRY else None,
-        "event": None if event is None else event.sequence,
-        "uncounted": 0 if outcome.counts else 1,
-    }
-
-
-def _entry(
-    row: rows.AnyRow,
-    outcome: Outcome,
-    event: LifecycleEvent | None,
-    request: _Decided,
-    appending: Appending,
-) -> journal.Entry:
-    note = {
-        **outcome.note,
-        "inbox": row.inbox,
-        "notification": row.token,
-        "activity": row.activity,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "event": None if event is None else event.sequence,
-        # A policy asked, and no delivery was made: here is why.
-        "toldAlready": [] if event is None else appending.told_already(event),
-    }
-    return journal.Entry(at=request.now, what="notification processed", who=request.lease.owner, note=note)

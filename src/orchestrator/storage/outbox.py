@@ -82,7 +82,6 @@ _NEXT_FREE: Final = (
 _NEXT_LEASE: Final = (
     sa.select(_d.lease_until).where(_d.log == LOG, schema.LEASED).order_by(_d.lease_until).limit(1)
 )
-_SENT: Final = sa.select(_d.id).where(_d.id == bindparam("key"), _d.log == LOG)
 
 
 class SqlOutbox:
@@ -158,12 +157,6 @@ class SqlOutbox:
             return min((time for time in times if time is not None), default=None)
 
         return await self._readers.read(ask)
-
-    async def sent(self, activity: str) -> bool:
-        """Whether `activity` is the id of a notification of ours."""
-        return await self._readers.read(
-            lambda connection: connection.execute(_SENT, {"key": activity}).first() is not None
-        )
 
 
 def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until: int) -> Sequence[Delivery]:

@@ -8,21 +8,30 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from orchestrator.core.event import LifecycleEvent, artefact_id
-from orchestrator.ports import Head, Query, Stored
-from orchestrator.storage import rows, schema
+from orchestrator.core.notification import Notification
+from orchestrator.ports import Background, Head, Query, Stored
+from orchestrator.storage import backgrounds, rows, schema
 from orchestrator.storage.readers import Readers
 from orchestrator.storage.schema import LOG
 
 _n = schema.notification.c
+_p = schema.processing.c
 _e = schema.event.c
 _t = schema.event_type.c
-_d = schema.delivery.c
 _h = schema.log_head.c
 
 _LAST: Final = 2**63 - 1
 
+_IS_OF: Final = _p.notification == _n.key
 _LISTING: Final = (
     sa.select(*rows.STORED)
+    .join(schema.processing, _IS_OF)
+    .where(_n.log == LOG, _n.inbox == bindparam("inbox"), _n.key > bindparam("after"))
+    .order_by(_n.key)
+    .limit(bindparam("limit"))
+)
+_TOKENS: Final = (
+    sa.select(_n.key, _n.token)
     .where(_n.log == LOG, _n.inbox == bindparam("inbox"), _n.key > bindparam("after"))
     .order_by(_n.key)
     .limit(bindparam("limit"))
@@ -30,8 +39,10 @@ _LISTING: Final = (
 _LATEST: Final = (
     sa.select(_n.key).where(_n.log == LOG, _n.inbox == bindparam("inbox")).order_by(_n.key.desc()).limit(1)
 )
-_NOTIFICATION: Final = sa.select(*rows.STORED).where(
-    _n.token == bindparam("token"), _n.inbox == bindparam("inbox"), _n.log == LOG
+_NOTIFICATION: Final = (
+    sa.select(*rows.STORED)
+    .join(schema.processing, _IS_OF)
+    .where(_n.token == bindparam("token"), _n.inbox == bindparam("inbox"), _n.log == LOG)
 )
 _HEAD: Final = sa.select(_h.sequence, _h.created).where(_h.log == LOG)
 _EVENT: Final = sa.select(*rows.EVENT).where(_e.log == LOG, _e.sequence == bindparam("sequence"))
@@ -40,21 +51,6 @@ _ARTEFACT: Final = (
     .where(_e.log == LOG, _e.artefact_id == bindparam("identifier"))
     .order_by(_e.sequence)
     .limit(1)
-)
-_OF_ACTIVITY: Final = (
-    sa.select(*rows.EVENT)
-    .where(_e.log == LOG, _e.activity == bindparam("activity"))
-    .order_by(_e.sequence)
-    .limit(1)
-)
-# Anyone may have used the id first: whom the answer is addressed to is its author.
-_BY_AUTHOR: Final = sa.select(*rows.EVENT).where(
-    _e.log == LOG, _e.sender == bindparam("author"), _e.activity == bindparam("activity")
-)
-_TOLD_BY: Final = (
-    sa.select(*rows.EVENT)
-    .join(schema.delivery, sa.and_(_d.log == _e.log, _d.event == _e.sequence))
-    .where(_d.id == bindparam("activity"), _d.log == LOG)
 )
 
 
@@ -70,6 +66,11 @@ class SqlReader:
         """Return a page of an inbox, in order of arrival."""
         found = await self._rows(_LISTING, inbox=inbox, after=after, limit=limit)
         return [rows.stored(row) for row in found]
+
+    async def tokens(self, inbox: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, str]]:
+        """Return key and token of each on a page of an inbox, in order of arrival."""
+        found = await self._rows(_TOKENS, inbox=inbox, after=after, limit=limit)
+        return [(row.key, row.token) for row in found]
 
     async def latest(self, inbox: str) -> int:
         """Return the key of the last notification of an inbox, 0 when empty."""
@@ -115,18 +116,11 @@ class SqlReader:
         found = await self._rows(_ARTEFACT, identifier=identifier)
         return found[0].artefact if found else None
 
-    async def thread(self, activity: str, *, author: str | None = None) -> LifecycleEvent | None:
-        """Return what our notification of that id tells of; else the event of `activity`, best `author`'s."""
-        values = {"activity": activity, "author": author or ""}
-
-        def ask(connection: sa.Connection) -> Sequence[rows.AnyRow]:
-            for statement in (_TOLD_BY, _BY_AUTHOR, _OF_ACTIVITY):
-                found: Sequence[rows.AnyRow] = connection.execute(statement, values).all()
-                if found:
-                    return found
-            return ()
-
-        return self._first(await self._readers.read(ask))
+    async def background(self, notifications: Sequence[Notification]) -> Sequence[Background]:
+        """Return what the log knows already that bears on each of `notifications`."""
+        return await self._readers.read(
+            lambda connection: backgrounds.find(connection, notifications, public_url=self._public_url)
+        )
 
     async def _rows(self, statement: sa.Select[*tuple[Any, ...]], **values: object) -> Sequence[rows.AnyRow]:
         return await self._readers.read(lambda connection: connection.execute(statement, values).all())

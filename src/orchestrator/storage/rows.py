@@ -1,21 +1,24 @@
 """Rows ↔ values: the one place that knows how a value is spread over columns."""
 
 import dataclasses
+import functools
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from orchestrator.core.delivery import DeliveryState
-from orchestrator.core.event import LifecycleEvent
+from orchestrator.core.event import Draft, LifecycleEvent, artefact_id
 from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
 from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Stored
 from orchestrator.storage import schema
 
-_NOTIFICATION: Final = tuple(field.name for field in dataclasses.fields(Notification))
-_FINDING: Final = tuple(field.name for field in dataclasses.fields(Finding))
+# Name → default; what must be given has none.
+_NOTIFICATION: Final = {field.name: field.default for field in dataclasses.fields(Notification)}
+_FINDING: Final = {field.name: field.default for field in dataclasses.fields(Finding)}
 
 AnyRow = sa.Row[*tuple[Any, ...]]
 """A row of whatever columns."""
@@ -24,6 +27,7 @@ AnyRow = sa.Row[*tuple[Any, ...]]
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 _n = schema.notification.c
+_p = schema.processing.c
 _e = schema.event.c
 
 STORED: Final = (
@@ -35,13 +39,23 @@ STORED: Final = (
     _n.received,
     _n.notification,
     _n.warnings,
-    _n.state,
-    _n.reason,
-    _n.attempts,
-    _n.event,
+    _p.state,
+    _p.reason,
+    _p.attempts,
+    _p.event,
 )
 """The columns of `stored`."""
-CLAIMED: Final = (_n.key, _n.inbox, _n.body, _n.received, _n.notification, _n.attempts, _n.accepted, _n.fence)
+CLAIMED: Final = (
+    _n.key,
+    _n.inbox,
+    _n.token,
+    _n.body,
+    _n.received,
+    _n.notification,
+    _p.attempts,
+    _p.accepted,
+    _p.fence,
+)
 """The columns of `claimed`."""
 EVENT: Final = (
     _e.sequence,
@@ -62,6 +76,12 @@ def to_json(value: object) -> str:
     return _JSON.encode(value)
 
 
+@functools.lru_cache(maxsize=1024)
+def names_json(names: tuple[str, ...]) -> str:
+    """Return a list of names that come again and again as JSON."""
+    return to_json(names)
+
+
 def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
     """Return the row of a notification that has just come."""
     notification = arrival.notification
@@ -72,17 +92,13 @@ def from_arrival(arrival: Arrival, token: str) -> dict[str, object]:
         "sender": notification.sender,
         "activity": notification.id,
         "digest": notification.digest,
-        "body": arrival.body,
         "media_type": arrival.media_type,
         "received": arrival.received,
-        "notification": to_json({name: getattr(notification, name) for name in _NOTIFICATION}),
-        "warnings": to_json(
-            [{name: getattr(found, name) for name in _FINDING} for found in arrival.warnings]
-        ),
-        "state": NotificationState.RECEIVED,
-        "attempts": 0,
-        "accepted": False,
-        "fence": 0,
+        "notification": to_json(_said(notification, _NOTIFICATION)),
+        "warnings": to_json([_said(found, _FINDING) for found in arrival.warnings])
+        if arrival.warnings
+        else "[]",
+        "body": arrival.body,
     }
 
 
@@ -104,34 +120,49 @@ def stored(row: AnyRow) -> Stored:
     )
 
 
-def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
-    """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
+def claimed(row: AnyRow, *, owner: str, until: int, notification: Notification | None) -> Claimed:
+    """Return a notification from its `CLAIMED` columns, read just before `owner` took it.
+
+    `notification` spares reading it where somebody knows it still.
+    """
+    key, inbox, token, body, received, text, attempts, accepted, fence = row
     return Claimed(
-        lease=Lease(key=str(row.key), owner=owner, fence=row.fence + 1, until=until),
-        inbox=row.inbox,
-        body=row.body,
-        received=row.received,
-        notification=_notification(row.notification),
-        attempts=row.attempts + 1,
-        accepted=bool(row.accepted),
+        lease=Lease(key=str(key), owner=owner, fence=fence + 1, until=until),
+        inbox=inbox,
+        token=token,
+        body=body,
+        received=received,
+        notification=notification or _notification(text),
+        attempts=attempts + 1,
+        accepted=bool(accepted),
     )
 
 
-def from_event(event: LifecycleEvent) -> dict[str, object]:
-    """Return what `event` itself says of its row."""
+def from_event(draft: Draft, event: LifecycleEvent, identity: bytes) -> dict[str, object]:
+    """Return the row of `event`, which `draft` has become."""
     return {
         "log": schema.LOG,
         "sequence": event.sequence,
         "created": event.created,
+        "received": draft.received,
+        "identity": identity,
         "sender": event.sender,
         "activity": event.activity,
         "artefact": event.artefact,
+        "artefact_id": None if event.artefact is None else artefact_id(event.artefact),
+        "actor": draft.actor,
+        "in_reply_to": draft.in_reply_to,
         "envelope": event.envelope,
         "payload": event.payload,
         "salt": event.salt,
         "leaf": event.leaf,
-        "types": to_json(event.types),
+        "types": names_json(event.types),
     }
+
+
+def identity(sender: str, activity: str) -> bytes:
+    """Return what stands for (sender, activity) where events are looked up: a SHA-256."""
+    return hashlib.sha256(f"{len(sender)}:{sender}{activity}".encode()).digest()
 
 
 def event(row: AnyRow, *, public_url: str) -> LifecycleEvent:
@@ -191,6 +222,11 @@ def _notification(text: str) -> Notification:
     return Notification(**members)
 
 
-def _known(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _said(value: object, fields: Mapping[str, object]) -> dict[str, object]:
+    # What is as it is by default reads back as that.
+    return {name: said for name, default in fields.items() if (said := getattr(value, name)) != default}
+
+
+def _known(members: Mapping[str, Any], fields: Mapping[str, object]) -> dict[str, Any]:
     # Rows outlive the code: a member that this version has given up is left out.
-    return {name: members[name] for name in names if name in members}
+    return {name: value for name, value in members.items() if name in fields}

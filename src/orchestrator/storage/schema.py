@@ -30,7 +30,8 @@ metadata: Final = sa.MetaData()
 
 
 def _one_of(states: Iterable[str], name: str) -> sa.CheckConstraint:
-    return sa.CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in states)), name=name)
+    # Not IN: SQLite would make a table of so many values for each row that it checks.
+    return sa.CheckConstraint(" OR ".join(f"state = '{state}'" for state in states), name=name)
 
 
 def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
@@ -55,6 +56,7 @@ event: Final = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("created", Milliseconds, nullable=False),
     sa.Column("received", Milliseconds, nullable=False),
+    sa.Column("identity", sa.LargeBinary, nullable=False),
     sa.Column("sender", sa.Text, nullable=False),
     sa.Column("activity", sa.Text, nullable=False),
     sa.Column("artefact", sa.Text),
@@ -67,11 +69,12 @@ event: Final = sa.Table(
     sa.Column("leaf", sa.LargeBinary, nullable=False),
     sa.Column("types", sa.Text, nullable=False),
     sa.PrimaryKeyConstraint("log", "sequence", name="event_key"),
-    sa.UniqueConstraint("log", "sender", "activity", name="event_identity"),
+    # A hash of sender and activity: one value, so that many can be looked up in one statement.
+    sa.UniqueConstraint("log", "identity", name="event_identity"),
     # The short id stands for the IRI, here and in the filter: one index answers for both.
-    sa.Index("event_artefact", "log", "artefact_id", "sequence"),
-    sa.Index("event_actor", "log", "actor", "sequence"),
-    sa.Index("event_in_reply_to", "log", "in_reply_to", "sequence"),
+    _partial("event_artefact", "log", "artefact_id", "sequence", where=sa.text("artefact_id IS NOT NULL")),
+    _partial("event_actor", "log", "actor", "sequence", where=sa.text("actor IS NOT NULL")),
+    _partial("event_in_reply_to", "log", "in_reply_to", "sequence", where=sa.text("in_reply_to IS NOT NULL")),
     sa.Index("event_activity", "log", "activity", "sequence"),
 )
 """The log. Only an erasure changes a row: payload and salt become NULL."""
@@ -98,11 +101,25 @@ notification: Final = sa.Table(
     sa.Column("sender", sa.Text, nullable=False),
     sa.Column("activity", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("media_type", sa.Text, nullable=False),
     sa.Column("received", Milliseconds, nullable=False),
     sa.Column("notification", sa.Text, nullable=False),
     sa.Column("warnings", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("token", name="notification_token"),
+    sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
+    # With the token in it, a listing reads this index and nothing else.
+    sa.Index("notification_inbox", "log", "inbox", "key", "token"),
+    # Keys are cursors of readers: a number must not come again after its row was removed.
+    sqlite_autoincrement=True,
+)
+"""Everything that was acknowledged, as it came; written once."""
+
+processing: Final = sa.Table(
+    "processing",
+    metadata,
+    sa.Column("notification", BigId, primary_key=True, autoincrement=False),
+    sa.Column("log", sa.Integer, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -112,17 +129,16 @@ notification: Final = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("lease_until", Milliseconds),
     sa.Column("event", sa.BigInteger),
-    sa.UniqueConstraint("token", name="notification_token"),
-    sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
-    sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="notification_event"),
-    _one_of(NotificationState, "notification_state"),
-    sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="notification_retry"),
-    sa.Index("notification_inbox", "log", "inbox", "key"),
-    _partial("notification_waiting", "log", "key", where=WAITING),
-    # Keys are cursors of readers: a number must not come again after its row was removed.
-    sqlite_autoincrement=True,
+    sa.ForeignKeyConstraint(["notification"], ["notification.key"], name="processing_notification"),
+    sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="processing_event"),
+    _one_of(NotificationState, "processing_state"),
+    sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="processing_retry"),
+    _partial("processing_waiting", "log", "notification", where=WAITING),
 )
-"""Everything that was acknowledged, with what became of it and who holds it now."""
+"""What became of each notification, and who holds it now: narrow rows, dozens on a page.
+
+Apart from the notification, because a change writes a whole page, and there a page holds one row.
+"""
 
 delivery: Final = sa.Table(
     "delivery",
@@ -151,7 +167,7 @@ delivery: Final = sa.Table(
     _one_of(DeliveryState, "delivery_state"),
     # Without a next time nobody would ever try again: none may vanish.
     sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
-    sa.Index("delivery_topic", "log", "target", "topic"),
+    sa.Index("delivery_topic", "log", "topic", "target"),
     sa.Index("delivery_by_state", "log", "state", "event", "target"),
     _partial("delivery_due", "log", "next_at", "event", "target", where=UNFINISHED),
     _partial("delivery_leased", "log", "lease_until", where=LEASED),
@@ -167,6 +183,5 @@ journal: Final = sa.Table(
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
-    sqlite_autoincrement=True,
 )
 """The private record of what was decided and why; never published."""

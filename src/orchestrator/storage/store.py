@@ -1,6 +1,7 @@
 """The store: one database behind the ports `Ledger`, `Reader` and `Outbox`."""
 
 from collections.abc import Callable
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -13,7 +14,10 @@ from orchestrator.storage.migrate import migrate
 from orchestrator.storage.outbox import SqlOutbox
 from orchestrator.storage.reader import SqlReader
 from orchestrator.storage.readers import Readers
-from orchestrator.storage.writer import Change, Writer
+from orchestrator.storage.writer import Change, Counters, Writer
+
+WAITING: Final = 1_024
+"""Notifications that may wait to be written."""
 
 
 class Store:
@@ -23,10 +27,10 @@ class Store:
     reader: Reader
     outbox: Outbox
 
-    def __init__(self, engine: sa.Engine, *, public_url: str) -> None:
+    def __init__(self, engine: sa.Engine, *, public_url: str, waiting: int = WAITING) -> None:
         """Take an engine whose database has today's schema; `Store.open` makes sure of that."""
         self._engine = engine
-        self._writer = Writer(engine)
+        self._writer = Writer(engine, waiting=waiting)
         self._readers = Readers(engine)
         base = public_url.rstrip("/")
         self.public_url = base
@@ -36,22 +40,35 @@ class Store:
         self.outbox = SqlOutbox(self._writer, self._readers)
 
     @classmethod
-    def open(cls, url: str, *, public_url: str | None = None, page_size: int | None = None) -> "Store":
+    def open(
+        cls,
+        url: str,
+        *,
+        public_url: str | None = None,
+        page_size: int | None = None,
+        waiting: int = WAITING,
+    ) -> "Store":
         """Open the database at `url` (`sqlite:///path/to/file.db`), made or migrated as needed.
 
         Blocks meanwhile. Event IRIs begin with `public_url`; the first event fixes it, and the number of
-        events on a page, for the life of the log; None takes what is fixed. Raises `ConfigurationError` for
+        events on a page, for the life of the log; None takes what is fixed. When `waiting` notifications
+        wait to be written, more are refused as overload. Raises `ConfigurationError` for
         a URL or file that cannot be used, or another `public_url` or `page_size`; `StorageError` when
         another process keeps the database busy.
         """
         engine = open_engine(url)
         migrate(url)
-        return cls(engine, public_url=_fix_names(engine, public_url, page_size))
+        return cls(engine, public_url=_fix_names(engine, public_url, page_size), waiting=waiting)
 
     @property
     def engine(self) -> sa.Engine:
         """The engine, for those who examine the database itself."""
         return self._engine
+
+    @property
+    def counters(self) -> Counters:
+        """What the writer has done since the store was opened."""
+        return self._writer.counters
 
     def listen(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Call `callback` on the event loop after every commit of ours, once for each kind of change.

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _event()
     _event_type()
     _notification()
+    _processing()
     _delivery()
     _journal()
 
@@ -40,6 +41,7 @@ def _event() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
         sa.Column("received", sa.BigInteger, nullable=False),
+        sa.Column("identity", sa.LargeBinary, nullable=False),
         sa.Column("sender", sa.Text, nullable=False),
         sa.Column("activity", sa.Text, nullable=False),
         sa.Column("artefact", sa.Text),
@@ -52,11 +54,11 @@ def _event() -> None:
         sa.Column("leaf", sa.LargeBinary, nullable=False),
         sa.Column("types", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("log", "sequence", name="event_key"),
-        sa.UniqueConstraint("log", "sender", "activity", name="event_identity"),
+        sa.UniqueConstraint("log", "identity", name="event_identity"),
     )
-    op.create_index("event_artefact", "event", ["log", "artefact_id", "sequence"])
-    op.create_index("event_actor", "event", ["log", "actor", "sequence"])
-    op.create_index("event_in_reply_to", "event", ["log", "in_reply_to", "sequence"])
+    _partial("event_artefact", "event", ["log", "artefact_id", "sequence"], "artefact_id IS NOT NULL")
+    _partial("event_actor", "event", ["log", "actor", "sequence"], "actor IS NOT NULL")
+    _partial("event_in_reply_to", "event", ["log", "in_reply_to", "sequence"], "in_reply_to IS NOT NULL")
     op.create_index("event_activity", "event", ["log", "activity", "sequence"])
 
 
@@ -84,11 +86,23 @@ def _notification() -> None:
         sa.Column("sender", sa.Text, nullable=False),
         sa.Column("activity", sa.Text, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("media_type", sa.Text, nullable=False),
         sa.Column("received", sa.BigInteger, nullable=False),
         sa.Column("notification", sa.Text, nullable=False),
         sa.Column("warnings", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("token", name="notification_token"),
+        sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("notification_inbox", "notification", ["log", "inbox", "key", "token"])
+
+
+def _processing() -> None:
+    op.create_table(
+        "processing",
+        sa.Column("notification", _BIG_ID, primary_key=True, autoincrement=False),
+        sa.Column("log", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("attempts", sa.Integer, nullable=False),
@@ -98,18 +112,14 @@ def _notification() -> None:
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
         sa.Column("event", sa.BigInteger),
-        sa.UniqueConstraint("token", name="notification_token"),
-        sa.UniqueConstraint("log", "inbox", "sender", "activity", name="notification_identity"),
-        sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="notification_event"),
+        sa.ForeignKeyConstraint(["notification"], ["notification.key"], name="processing_notification"),
+        sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="processing_event"),
         sa.CheckConstraint(
-            "state IN ('RECEIVED', 'RETRY', 'PROCESSED', 'IGNORED', 'PARKED', 'DEAD')",
-            name="notification_state",
+            _one_of("RECEIVED", "RETRY", "PROCESSED", "IGNORED", "PARKED", "DEAD"), name="processing_state"
         ),
-        sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="notification_retry"),
-        sqlite_autoincrement=True,
+        sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="processing_retry"),
     )
-    op.create_index("notification_inbox", "notification", ["log", "inbox", "key"])
-    _partial("notification_waiting", "notification", ["log", "key"], "state IN ('RECEIVED', 'RETRY')")
+    _partial("processing_waiting", "processing", ["log", "notification"], "state IN ('RECEIVED', 'RETRY')")
 
 
 def _delivery() -> None:
@@ -137,13 +147,13 @@ def _delivery() -> None:
         sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
         sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
         sa.CheckConstraint(
-            "state IN ('PENDING', 'RETRYING', 'DELIVERED', 'DEAD', 'CANCELLED')", name="delivery_state"
+            _one_of("PENDING", "RETRYING", "DELIVERED", "DEAD", "CANCELLED"), name="delivery_state"
         ),
         sa.CheckConstraint(
             "state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"
         ),
     )
-    op.create_index("delivery_topic", "delivery", ["log", "target", "topic"])
+    op.create_index("delivery_topic", "delivery", ["log", "topic", "target"])
     op.create_index("delivery_by_state", "delivery", ["log", "state", "event", "target"])
     columns = ["log", "next_at", "event", "target"]
     _partial("delivery_due", "delivery", columns, "state IN ('PENDING', 'RETRYING')")
@@ -159,8 +169,11 @@ def _journal() -> None:
         sa.Column("what", sa.Text, nullable=False),
         sa.Column("who", sa.Text, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
-        sqlite_autoincrement=True,
     )
+
+
+def _one_of(*states: str) -> str:
+    return " OR ".join(f"state = '{state}'" for state in states)
 
 
 def _partial(name: str, table: str, columns: list[str], where: str) -> None:
