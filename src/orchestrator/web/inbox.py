@@ -96,8 +96,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def _kept(site: Site, after: int) -> Sequence[tuple[int, str]]:
     """Return key and token of the notifications after the key `after`, as many as a listing shows."""
-    listing = await site.reader.listing(INBOX, after=after, limit=site.listing_size)
-    return [(stored.key, stored.token) for stored in listing]
+    return await site.reader.tokens(INBOX, after=after, limit=site.listing_size)
 
 
 def reader_headers(site: Site, tag: str) -> dict[str, str]:
