@@ -72,13 +72,13 @@ async def test_every_connection_syncs_at_commit_and_reads_beside_the_writer(stor
 
 
 async def test_the_writer_keeps_more_pages_than_the_readers(store: Store) -> None:
-    """Sixteen MiB, on one connection only: memory is for the indexes that every commit changes."""
+    """Eight MiB, on one connection only: memory is for the indexes that every commit changes."""
 
     def ask(connection: sa.Connection) -> Any:
         return connection.exec_driver_sql("PRAGMA cache_size").scalar()
 
-    assert await store._writer.write(lambda transaction: ask(transaction.connection)) == -16_384
-    assert await store._readers.read(ask) != -16_384
+    assert await store._writer.write(lambda transaction: ask(transaction.connection)) == -8_192
+    assert await store._readers.read(ask) != -8_192
 
 
 async def test_writers_begin_at_once_and_readers_do_not(store: Store) -> None:

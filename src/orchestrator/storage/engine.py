@@ -15,7 +15,7 @@ BEGIN: Final = "sqlite_begin"
 """Execution option: how a transaction of a connection begins in SQLite."""
 
 _BUSY_MS: Final = 10_000
-_WRITER_CACHE: Final = 16_384
+_WRITER_CACHE: Final = 8_192
 """KiB of pages that a writer of SQLite keeps: the upper levels of all indexes of a million events, and the
 pages of a group, which would otherwise be written twice."""
 _WORDS: Final = {
