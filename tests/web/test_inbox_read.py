@@ -78,20 +78,20 @@ async def test_an_unchanged_inbox_is_a_304_that_does_not_read_the_list(
         await fill(house, specimen, 1)
         first = await house.ask("/inbox/")
         asked: list[str] = []
-        real = house.store.reader.listing
+        real = house.store.reader.tokens
 
-        async def listing(*args: Any, **kwargs: Any) -> Any:
-            asked.append("listing")
+        async def tokens(*args: Any, **kwargs: Any) -> Any:
+            asked.append("tokens")
             return await real(*args, **kwargs)
 
-        house.store.reader.listing = listing
+        house.store.reader.tokens = tokens
         again = await house.ask("/inbox/", If_None_Match=first.headers["ETag"])
         assert (again.status, again._body, asked) == (304, b"", [])
         assert again.headers["ETag"] == first.headers["ETag"]
         assert CONSTRAINED in again.headers["Link"]
         await fill(house, specimen, 1)
         changed = await house.ask("/inbox/", If_None_Match=f'"other", W/{first.headers["ETag"]}')
-        assert (changed.status, asked) == (200, ["listing"])
+        assert (changed.status, asked) == (200, ["tokens"])
 
 
 async def test_every_form_has_an_entity_tag_of_its_own(house: Any) -> None:

@@ -1,7 +1,9 @@
 """Screens plain documents at once, on the event loop, and leaves the rest to a pool of processes."""
 
+import asyncio
 from collections import OrderedDict
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from orchestrator.core.jsonld import NotPlain
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge_plain
@@ -9,8 +11,11 @@ from orchestrator.core.screening import Screening, screen_plain
 from orchestrator.core.shapes.patterns import Unbounded
 from orchestrator.screener.pool import Rulebook, ScreeningPool
 
+_T = TypeVar("_T")
 LONGEST: Final = 16_384
 """Bytes of a body that is looked at here: what it may cost grows with them."""
+_LARGE: Final = 4_096
+"""Bytes from which on one body at a time is looked at."""
 _KEPT: Final = 2 * 1024 * 1024
 """Bytes of bodies whose reading is kept until they are processed, a moment later."""
 
@@ -24,6 +29,7 @@ class DirectScreener:
         self._pool = pool
         self._read: OrderedDict[bytes, dict[str, Any]] = OrderedDict()
         self._held = 0
+        self._turn = asyncio.Lock()
 
     @property
     def works(self) -> bool:
@@ -38,7 +44,7 @@ class DirectScreener:
         """Screen `body` (see `core.screening`); a document over its budget is refused as too costly."""
         if len(body) <= LONGEST:
             try:
-                found = screen_plain(body, self._rules)
+                found = await self._in_turn(body, lambda: screen_plain(body, self._rules))
             except (NotPlain, Unbounded):
                 pass
             else:
@@ -51,10 +57,20 @@ class DirectScreener:
         """Project and match an accepted `body` (see `core.policy`). Raises `TooCostly`, `Overloaded`."""
         if len(body) <= LONGEST:
             try:
-                return judge_plain(self._root(body), facts, policies)
+                return await self._in_turn(body, lambda: judge_plain(self._root(body), facts, policies))
             except (NotPlain, Unbounded):
                 pass
         return await self._pool.judge(body, facts, policies)
+
+    async def _in_turn(self, body: bytes, work: Callable[[], _T]) -> _T:
+        """Do `work` at once; with a large body, let the event loop see to everybody else after each."""
+        if len(body) <= _LARGE:
+            return work()
+        async with self._turn:
+            try:
+                return work()
+            finally:
+                await asyncio.sleep(0)
 
     def _root(self, body: bytes) -> dict[str, Any]:
         root = self._read.pop(body, None)
