@@ -152,7 +152,7 @@ class ScreeningPool:
 
     def _schedule(
         self, function: Callable[..., _T], arguments: tuple[object, ...], timeout: float
-    ) -> "Future[object]":
+    ) -> Future[object]:
         """Give a worker its work. A pool whose idle workers were killed never recovers: take a new one."""
         with self._starting:
             if self._closing:
