@@ -91,11 +91,17 @@ class Settings:
     writing: int = _setting(
         "database.waiting", 1_024, "Notifications that may wait to be written; more get 503."
     )
-    workers: int = _setting("screening.workers", 2, "Processes that screen and match.")
+    workers: int = _setting(
+        "screening.workers",
+        2,
+        "Processes that screen and match what is not plain; they start when the first document needs one.",
+    )
     budget: float = _setting(
         "screening.budget", 2.0, "Seconds for one document; then it is refused as too costly."
     )
-    waiting: int = _setting("screening.waiting", 256, "Documents that may wait for screening; more get 503.")
+    waiting: int = _setting(
+        "screening.waiting", 256, "Documents that may wait for such a process; more get 503."
+    )
     contexts: Mapping[str, str] = _setting(
         "contexts", MappingProxyType({}), "JSON-LD contexts beside the bundled ones: URL → file."
     )

@@ -152,6 +152,25 @@ def test_the_root_may_not_be_restructured(keyword: str) -> None:
     assert ("restructuring", f"/{keyword}") in found({**VALID, keyword: {}})
 
 
+@pytest.mark.parametrize("prefix", ["as", "coar-notify", "ietf", "ldp", "log", "prov", "sorg", "xsd"])
+def test_a_prefix_of_the_log_that_nobody_declares_is_no_scheme(prefix: str) -> None:
+    """Under the log's own context such an IRI cannot be written: what was accepted could never be logged."""
+    iri = f"{prefix}:1"
+    document = {**VALID, "tag": iri}
+    accepted = prefix in {
+        "as",
+        "coar-notify",
+        "ietf",
+        "ldp",
+        "sorg",
+        "xsd",
+    }  # these two contexts declare them
+    assert screened(document).accepted is accepted
+    if not accepted:
+        assert found(document) == {("scheme", "/tag")}
+        assert ("scheme", "/name/@type") in found({**VALID, "name": {"@value": "x", "@type": iri}})
+
+
 @pytest.mark.parametrize(
     "scheme", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "JavaScript:x"]
 )
