@@ -58,7 +58,7 @@ def kept(server: Server) -> int:
 
 def unfinished(server: Server) -> int:
     """Return how many notifications and deliveries wait for something."""
-    waiting = count(server, f"SELECT count(*) FROM notification WHERE NOT {_SETTLED}")
+    waiting = count(server, f"SELECT count(*) FROM processing WHERE NOT {_SETTLED}")
     return waiting + count(server, "SELECT count(*) FROM delivery WHERE state IN ('PENDING', 'RETRYING')")
 
 
