@@ -16,7 +16,7 @@ LONGEST: Final = 16_384
 """Bytes of a body that is looked at here: what it may cost grows with them."""
 _LARGE: Final = 4_096
 """Bytes from which on one body at a time is looked at."""
-_KEPT: Final = 2 * 1024 * 1024
+_KEPT: Final = 256 * 1024
 """Bytes of bodies whose reading is kept until they are processed, a moment later."""
 
 
