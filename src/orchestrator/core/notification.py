@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.jsonld import Expanded
@@ -56,6 +56,16 @@ class Notification:
         return v.AS + "Offer" in self.types
 
 
+_ACTOR: Final = v.AS + "actor"
+_CONTEXT: Final = v.AS + "context"
+_IN_REPLY_TO: Final = v.AS + "inReplyTo"
+_NAME: Final = v.AS + "name"
+_OBJECT: Final = v.AS + "object"
+_ORIGIN: Final = v.AS + "origin"
+_SUMMARY: Final = v.AS + "summary"
+_TARGET: Final = v.AS + "target"
+
+
 def digest_of(document: Json) -> str:
     """Return the SHA-256 of the canonical form, in hex."""
     return hashlib.sha256(canonical(document)).hexdigest()
@@ -63,28 +73,28 @@ def digest_of(document: Json) -> str:
 
 def read(document: Json, root: Mapping[str, Any], pattern: str | None) -> Notification:
     """Return the notification that `root`, the expanded `document`, describes."""
-    origin = _node(root, v.AS + "origin")
-    target = _node(root, v.AS + "target")
-    objects = _nodes(root, v.AS + "object")
-    contexts = _nodes(root, v.AS + "context")
-    inner = [node for thing in objects for node in _nodes(thing, v.AS + "object")]
+    origin = _node(root, _ORIGIN)
+    target = _node(root, _TARGET)
+    objects = _nodes(root, _OBJECT)
+    contexts = _nodes(root, _CONTEXT)
+    inner = [node for thing in objects for node in _nodes(thing, _OBJECT)]
     cited = [node for thing in (*contexts, *objects, *inner) for node in _nodes(thing, v.CITE_AS)]
     return Notification(
         id=root["@id"],
         types=tuple(sorted(root.get("@type", ()))),
         pattern=pattern,
         digest=digest_of(document),
-        actor=_first(root, v.AS + "actor"),
+        actor=_first(root, _ACTOR),
         origin=origin.get("@id"),
         origin_inbox=_first(origin, v.INBOX),
         target=target.get("@id"),
         target_inbox=_first(target, v.INBOX),
-        in_reply_to=_first(root, v.AS + "inReplyTo"),
+        in_reply_to=_first(root, _IN_REPLY_TO),
         objects=_identifiers(objects),
         contexts=_identifiers(contexts),
         inner_objects=_identifiers(inner),
         cited=_identifiers(cited),
-        title=_text(root, v.AS + "summary") or _text(root, v.AS + "name"),
+        title=_text(root, _SUMMARY) or _text(root, _NAME),
     )
 
 

@@ -53,6 +53,8 @@ class Member:
 
     kind: Kind
     iri: str = ""
+    said: str = ""
+    """The IRI before it was renamed (`standard.rename`)."""
     refers: bool = False
     """Whether strings are IRIs."""
     literal: Mapping[str, str] | None = None
@@ -177,9 +179,9 @@ class ActiveContext:
             return Member(kind=Kind.DROPPED)
         if found is None or not (is_absolute(found) or found.startswith("_:")):
             raise NotPlain
-        return self._property(found if found.startswith("_:") else _plain(rename(found)), mapping or {})
+        return self._property(found, mapping or {})
 
-    def _property(self, iri: str, mapping: Mapping[str, Any]) -> Member:
+    def _property(self, said: str, mapping: Mapping[str, Any]) -> Member:
         container = list(mapping.get("@container") or [])
         unusual = {"@context", "@direction", "@index", "@nest"} & set(mapping)
         if container not in _CONTAINERS or mapping.get("reverse") or unusual:
@@ -200,7 +202,8 @@ class ActiveContext:
             kind = Kind.LIST
         elif container == ["@language"]:
             kind = Kind.LANGUAGES
-        return Member(kind=kind, iri=iri, refers=refers, literal=literal, is_typed=is_typed)
+        iri = said if said.startswith("_:") else _plain(rename(said))
+        return Member(kind=kind, iri=iri, said=said, refers=refers, literal=literal, is_typed=is_typed)
 
 
 def _plain(iri: str) -> str:

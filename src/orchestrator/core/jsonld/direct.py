@@ -55,6 +55,7 @@ class Reading:
         node: Node = {}
         members = self._members
         before = len(self.elements)
+        said: dict[str, str] = {}
         for name in element if names is None else names:
             member = members[name]
             value = element[name]
@@ -63,6 +64,8 @@ class Reading:
                 # Two names for one property: their values follow in the order of the names (section 5.1.2).
                 del self.elements[before:]
                 return self._node(element, sorted(element))
+            if names is not None and said.setdefault(member.iri, member.said) != member.said:
+                raise NotPlain  # they are one property to us, and two to pyld
             if kind is _TEXT or kind is _REFERENCE:
                 if value is None:
                     continue
