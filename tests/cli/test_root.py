@@ -31,7 +31,10 @@ HEAVY = (
 
 def commands(group: click.Command = root, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
     if isinstance(group, click.Group):
-        for name, command in group.commands.items():
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
             yield from commands(command, (*words, name))
     else:
         yield " ".join(words), group
@@ -54,6 +57,15 @@ def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
         check=True,
     )
     assert ended.stderr.strip() == "[]"
+
+
+def test_the_help_of_all_commands_says_what_each_says_of_itself(run: Run) -> None:
+    """It is written down twice, for the help of all must not import them all."""
+    told = run("--help").out.partition("Commands:")[2]
+    for line in told.strip().splitlines():
+        name, _, text = line.strip().partition(" ")
+        own = run(name, "--help").out.split("\n\n")[1]
+        assert " ".join(own.split()).startswith(text.strip().removesuffix(".")), name
 
 
 def test_every_command_shows_an_example_of_itself() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @json_option
 @lines_option
 def read(url: str, *, is_json: bool, is_lines: bool) -> None:
-    """Discover an inbox, or take URL as one, and print each notification in it.
+    """Print each notification in an inbox: URL itself, or the one that it advertises.
 
     One line of JSON each (with --json, one array): url, mediaType, notification, problem. What cannot
     be read is told in `problem` and on stderr, and the rest goes on.

@@ -1,11 +1,12 @@
 """The root of the command line: what all commands share, and what a failure looks like."""
 
+import importlib
 import os
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import click
 
-from orchestrator.cli import check, config, delivery, demo, inbox, log, policy, read, send, serve
 from orchestrator.cli.output import say
 from orchestrator.core.errors import (
     AddressRefused,
@@ -19,10 +20,38 @@ from orchestrator.core.errors import (
 FINDINGS: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
+_COMMANDS: Final[Mapping[str, str]] = {
+    "check": "Screen a notification as the inbox does.",
+    "config": "Look at settings.",
+    "delivery": "Look after deliveries to service hubs, in the local database.",
+    "demo": "See a request for a review go all the way.",
+    "inbox": "Look into the inbox of the local database.",
+    "log": "Read event logs.",
+    "policy": "Check policy files.",
+    "read": "Print each notification in an inbox.",
+    "send": "Discover an inbox and POST a notification to it.",
+    "serve": "Run the service: inbox, event log, policies, deliveries.",
+}
+"""Each command, which is called like its module, and its help in short: help must not import them all."""
 
 
 class Root(click.Group):
-    """A group whose commands may raise our errors."""
+    """A group whose commands may raise our errors, and are imported when they are asked for."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command."""
+        if name not in _COMMANDS:
+            return None
+        return cast("click.Command", getattr(importlib.import_module(f"orchestrator.cli.{name}"), name))
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in sorted(_COMMANDS)])
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run the command; an error of ours ends it with its exit code."""
@@ -68,18 +97,3 @@ def root(context: click.Context, /, *, verbose: bool) -> None:
 
     level = logging.INFO if verbose else logging.WARNING
     logs.configure(logs.Sentences(), ours=logging.DEBUG if verbose else logging.WARNING, others=level)
-
-
-for command in (
-    serve.serve,
-    demo.demo,
-    check.check,
-    send.send,
-    read.read,
-    inbox.inbox,
-    log.log,
-    policy.policy,
-    delivery.delivery,
-    config.config,
-):
-    root.add_command(command)
