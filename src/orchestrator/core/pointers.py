@@ -15,6 +15,7 @@ from orchestrator.core.vocabulary import RDF
 
 _TYPE: Final = RDF + "type"
 _MOST_KEPT: Final = 3
+_TERMS_KEPT: Final = 64
 _KEYWORDS: Final = {"@id": "@id", "@type": _TYPE}
 
 
@@ -50,6 +51,8 @@ class Terms:
             found = Terms().extended(context, contexts)
             if not all(name in contexts.documents for name in key):
                 return found
+            if len(kept) >= _TERMS_KEPT:
+                kept.clear()
             kept[key] = found
         known: Terms = kept[key]
         return known

@@ -13,7 +13,10 @@ from orchestrator.core.strict_json import Json
 from orchestrator.core.vocabulary import XSD
 
 _CONTAINERS: Final[tuple[list[str], ...]] = ([], ["@set"], ["@list"], ["@language"])
-_NAMES_KEPT: Final = 2_000
+_NAMES_KEPT: Final = 1_000
+_LONGEST_KEPT: Final = 200
+"""Characters of a name that is kept: with their number they bound what strangers can have us hold."""
+_CONTEXTS_KEPT: Final = 64
 _MOST_NAMED: Final = 3
 # Of the schemes that pyld could take for a prefix none is here, nor any that runs code.
 _USUAL: Final = re.compile(rf"(?:https?://|urn:){IRI_CHARACTERS}").fullmatch
@@ -73,10 +76,15 @@ class Table(dict[_K, _V]):
     def __missing__(self, name: _K) -> _V:
         """Find what is not known yet."""
         found = self._find(name)
-        if len(self) >= _NAMES_KEPT:
-            self.clear()  # a flood of new names must not keep the usual ones out
-        self[name] = found
+        if _length(name) <= _LONGEST_KEPT:
+            if len(self) >= _NAMES_KEPT:
+                self.clear()  # a flood of new names must not keep the usual ones out
+            self[name] = found
         return found
+
+
+def _length(name: object) -> int:
+    return len(name) if isinstance(name, str) else sum(map(len, name)) if isinstance(name, tuple) else 0
 
 
 class ActiveContext:
@@ -109,7 +117,7 @@ class ActiveContext:
     def of(context: Json, contexts: Contexts) -> "ActiveContext":
         """Return the active context of a document's `@context`, if it only names a few known ones.
 
-        Raises `NotPlain`. What is returned is kept: there are not many combinations of so few.
+        Raises `NotPlain`. What is returned is kept, with the names that it has met.
         """
         urls = context if isinstance(context, list) else [context]
         if len(urls) > _MOST_NAMED:
@@ -117,8 +125,10 @@ class ActiveContext:
         names = tuple(contexts.aliases.get(url, url) if isinstance(url, str) else "" for url in urls)
         found: ActiveContext | None = contexts.compiled.get(names)
         if found is None:
-            if not all(name in contexts.documents for name in names):
+            if not all(name in contexts.documents for name in names) or len(set(names)) < len(names):
                 raise NotPlain
+            if len(contexts.compiled) >= _CONTEXTS_KEPT:
+                contexts.compiled.clear()  # an operator may have added many
             try:
                 found = contexts.compiled[names] = ActiveContext([*names], contexts)
             except NotJsonLd:
