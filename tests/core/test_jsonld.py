@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 def test_names_that_strangers_make_up_are_kept_to_a_bound() -> None:
     context = ActiveContext.of(v.AS_CONTEXT, bundled_contexts())
     for number in range(3_000):
-        members = {
+        members: dict[str, Any] = {
             "type": f"T{number}" + "x" * 100,
             f"m{number}" + "x" * 100: 1,
             f"l{number}" + "x" * 1_900: 1,
