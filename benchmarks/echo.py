@@ -3,13 +3,11 @@
 python -m benchmarks.echo --port 0 [--no-uvloop]
 """
 
-import argparse
-import asyncio
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from orchestrator.bootstrap import loop_factory
+from benchmarks import serving
 
 _SMALL: Final = b"x" * 500
 _INBOX: Final = "http://www.w3.org/ns/ldp#inbox"
@@ -28,27 +26,13 @@ async def _hub(_request: web.Request) -> web.Response:
     return web.Response(headers={"Link": f'</inbox/>; rel="{_INBOX}"'})
 
 
-async def _serve(port: int) -> None:
+async def _make() -> web.Application:
     app = web.Application()
     app.router.add_post("/inbox/", _take)
     app.router.add_get("/500", _small)
     app.router.add_get("/", _hub)
-    runner: Any = web.AppRunner(app, access_log=None, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=256).start()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
-
-
-def main() -> None:
-    """Serve until killed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--no-uvloop", action="store_true")
-    given = parser.parse_args()
-    with asyncio.Runner(loop_factory=None if given.no_uvloop else loop_factory()) as runner:
-        runner.run(_serve(given.port))
+    return app
 
 
 if __name__ == "__main__":
-    main()
+    serving.run(_make, serving.parser().parse_args())

@@ -3,20 +3,16 @@
 python -m benchmarks.plain --port 0 --database URL
 """
 
-import argparse
-import asyncio
 import time
-from typing import Any
 
 from aiohttp import web
 
-from benchmarks import subjects
-from orchestrator.bootstrap import loop_factory
+from benchmarks import serving, subjects
 from orchestrator.ports import Arrival
 from orchestrator.storage import Store
 
 
-async def _serve(port: int, database: str) -> None:
+async def _make(port: int, database: str) -> web.Application:
     store = Store.open(database, public_url=f"http://127.0.0.1:{port}")
 
     async def take(request: web.Request) -> web.Response:
@@ -37,21 +33,15 @@ async def _serve(port: int, database: str) -> None:
 
     app = web.Application()
     app.router.add_post("/inbox/", take)
-    runner: Any = web.AppRunner(app, access_log=None, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=256).start()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    return app
 
 
 def main() -> None:
     """Serve until killed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
+    parser = serving.parser()
     parser.add_argument("--database", required=True)
     given = parser.parse_args()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(given.port, given.database))
+    serving.run(lambda: _make(given.port, given.database), given)
 
 
 if __name__ == "__main__":

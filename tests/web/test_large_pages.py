@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -44,16 +44,20 @@ async def test_a_large_page_has_the_same_bytes_as_if_it_were_small(
         assert "Content-Length" not in large.headers
 
 
-async def test_what_is_too_large_is_found_out_once(
-    build: Any, write: Write, nothing_fits: Callable[[], None]
-) -> None:
+@pytest.fixture
+async def asked_once(build: Any, write: Write, nothing_fits: Callable[[], None]) -> AsyncIterator[Any]:
+    """Return a house whose closed page is too large, which it has found out."""
     async with build(page_size=2) as house:
         await write(house, 3)
         nothing_fits()
         await house.ask("/log?page=1")
         house.asked.clear()
-        assert json.loads((await house.ask("/log?page=1"))._body)["orderedItems"]
-        assert house.asked == ["events", "events"]
+        yield house
+
+
+async def test_what_is_too_large_is_found_out_once(asked_once: Any) -> None:
+    assert json.loads((await asked_once.ask("/log?page=1"))._body)["orderedItems"]
+    assert asked_once.asked == ["events", "events"]
 
 
 async def test_a_large_page_has_no_tag_once_closed_and_no_other_form(
@@ -72,16 +76,9 @@ async def test_a_large_page_has_no_tag_once_closed_and_no_other_form(
             assert "too large" in json.loads(answer._body)["detail"]
 
 
-async def test_a_head_of_a_large_page_reads_no_events(
-    build: Any, write: Write, nothing_fits: Callable[[], None]
-) -> None:
-    async with build(page_size=2) as house:
-        await write(house, 3)
-        nothing_fits()
-        await house.ask("/log?page=1")
-        house.asked.clear()
-        head = await house.ask("/log?page=1", "HEAD")
-        assert (head.status, head._body, house.asked) == (200, b"", [])
+async def test_a_head_of_a_large_page_reads_no_events(asked_once: Any) -> None:
+    head = await asked_once.ask("/log?page=1", "HEAD")
+    assert (head.status, head._body, asked_once.asked) == (200, b"", [])
 
 
 async def test_a_kept_page_goes_out_in_slices(
