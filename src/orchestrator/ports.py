@@ -54,7 +54,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to finish one thing until a time; a later holder's `fence` is larger."""
+    """The right to finish one thing until a time; a later holder's `fence` is larger.
+
+    With fence 0 it is no right, only the knowledge that nobody had taken the thing.
+    """
 
     key: str
     owner: str
@@ -213,6 +216,14 @@ class Ledger(Protocol):
         The same content again returns the first receipt. Raises `ConflictingContent` for other content
         under the same sender and id; the first stays, and the attempt is journalled. Raises `Overloaded`
         at once when too much waits to be written.
+        """
+        ...
+
+    def fresh(self, owner: str, *, limit: int) -> Sequence[Claimed]:
+        """Return up to `limit` notifications that this process kept a moment ago, oldest first, each once.
+
+        They are not claimed, which spares a commit: of several who decide about one, the first to `record`
+        wins, and whoever claims one takes it away. What is never asked for here is left to `claim`.
         """
         ...
 

@@ -73,6 +73,8 @@ class Timetable:
         self._under_way: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._looked = 0
+        self._behind = True
+        """Whether more may wait in the store than what has just come."""
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -126,6 +128,7 @@ class Timetable:
         self._look()
 
     def _look(self) -> None:
+        self._behind = True
         self._arrived.set()
         self._due.set()
         self._edited.set()
@@ -145,12 +148,15 @@ class Timetable:
     async def _process(self) -> bool:
         """Process one batch; whether there may be more."""
         self._looked = now = self._clock.now()
-        claimed = await self._ledger.claim(
-            self._owner, limit=self._settings.batch, now=now, lease=self._settings.processing_lease
-        )
-        if claimed:
-            await self._processing.process(claimed)
-        return len(claimed) == self._settings.batch
+        batch = self._settings.batch
+        some = () if self._behind else self._ledger.fresh(self._owner, limit=batch)
+        if not some:
+            lease = self._settings.processing_lease
+            some = await self._ledger.claim(self._owner, limit=batch, now=now, lease=lease)
+            self._behind = len(some) == batch
+        if some:
+            await self._processing.process(some)
+        return len(some) == batch
 
     async def _read_policies(self) -> bool:
         """Put edited policies in force; reading files and shapes is not for the event loop."""

@@ -140,6 +140,33 @@ async def test_a_loop_that_fails_is_told_of_and_goes_on(
     assert len(errors(caplog)) == 1
 
 
+async def test_what_has_just_come_is_processed_without_a_claim(
+    house: House, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit less; the store is asked again by the clock, and when it may hold more than memory does."""
+    claims = 0
+    claim = house.store.ledger.claim
+
+    async def counted(owner: str, *, limit: int, now: int, lease: int) -> object:
+        nonlocal claims
+        claims += 1
+        return await claim(owner, limit=limit, now=now, lease=lease)
+
+    monkeypatch.setattr(house.store.ledger, "claim", counted)
+    async with running(house, interval=NEVER) as timetable:
+        house.store.listen(timetable.wake)
+
+        async def looked() -> int:
+            return claims
+
+        await until(looked)
+        for number in range(1, 4):
+            house.clock.time += 10
+            await house.receive(specimen())
+            await until(house.events, lambda found: len(found) == number)  # noqa: B023
+    assert claims == 1
+
+
 async def test_a_stop_waits_for_a_delivery_that_is_under_way(
     house: House, specimen: Specimen, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Keeping, claiming and recording notifications."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -23,6 +24,52 @@ def rows_of(store: Store, table: sa.Table) -> list[dict[str, Any]]:
 
 class LedgerContract:
     """Behaviours of `Ledger`."""
+
+    async def test_what_has_just_come_is_decided_without_a_claim(self, store: Store) -> None:
+        """Each once, in the order of arrival; an attempt is counted all the same."""
+        receipts = [await store.ledger.keep(arrival(number)) for number in (1, 2, 3)]
+        first, second = store.ledger.fresh("us", limit=2)
+        (third,) = store.ledger.fresh("us", limit=2)
+        assert [one.token for one in (first, second, third)] == [receipt.token for receipt in receipts]
+        assert store.ledger.fresh("us", limit=2) == []
+        await record(store, first, outcome(draft(first.notification)), now=NOW)
+        await record(store, second, Outcome(state=NotificationState.RETRY, retry_at=NOW), now=NOW)
+        counted = Outcome(state=NotificationState.RETRY, retry_at=NOW, counts=False)
+        await record(store, third, counted, now=NOW)
+        assert [(one.token, one.attempts) for one in await claim(store)] == [
+            (receipts[1].token, 2),
+            (receipts[2].token, 1),
+        ]
+
+    async def test_what_was_decided_without_a_claim_is_not_decided_again(self, store: Store) -> None:
+        """Who took it from memory and who claimed it: one of them writes, whoever comes first."""
+        await store.ledger.keep(arrival(1))
+        (taken,) = store.ledger.fresh("us", limit=1)
+        (claimed,) = await claim(store)
+        with pytest.raises(LeaseLost):
+            await record(store, taken, outcome(draft(taken.notification)), now=NOW)
+        assert await record(store, claimed, outcome(draft(claimed.notification)), now=NOW) is not None
+        await store.ledger.keep(arrival(2))
+        (taken,) = store.ledger.fresh("us", limit=1)
+        await record(store, taken, Outcome(state=NotificationState.RETRY, retry_at=NOW), now=NOW)
+        with pytest.raises(LeaseLost):
+            await record(store, taken, outcome(draft(taken.notification)), now=NOW)
+        assert (await store.reader.head()).sequence == 1
+
+    async def test_what_is_claimed_is_not_taken_from_memory(self, store: Store) -> None:
+        """It would be judged twice."""
+        await store.ledger.keep(arrival(1))
+        assert len(await claim(store)) == 1
+        assert store.ledger.fresh("us", limit=1) == []
+
+    async def test_memory_holds_a_bounded_part_of_what_waits(self, store: Store) -> None:
+        """The rest is found in the database, as everything is after a crash."""
+        large = dataclasses.replace(arrival(1), body=b" " * 60_000)
+        for number in range(1, 25):
+            named = dataclasses.replace(large, notification=arrival(number).notification)
+            await store.ledger.keep(named)
+        assert 17 <= len(store.ledger.fresh("us", limit=100)) <= 19
+        assert len(await claim(store)) == 24
 
     async def test_what_a_policy_parked_goes_on_when_it_is_accepted(self, store: Store) -> None:
         """As if no policy had parked it; the decision is journalled."""

@@ -48,6 +48,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = NOW
         self.kept: dict[tuple[str, str, int], Kept] = {}
         self.leases: list[tuple[tuple[str, str, int], Claimed]] = []
+        self.fresh: list[tuple[str, str, int]] = []
         self.log: list[tuple[str, int]] = []
 
     def open(self) -> Store:
@@ -77,6 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert receipt.fresh == (known is None)
         if known is None:
             self.kept[inbox, sender, number] = Kept(content, receipt.token)
+            self.fresh.append((inbox, sender, number))
         else:
             assert (known.token, known.content) == (receipt.token, content)
 
@@ -94,6 +96,17 @@ class StoreMachine(RuleBasedStateMachine):
             kept.until, kept.fence = self.now + LEASE, kept.fence + 1
             assert one.lease.fence == kept.fence
             self.leases.append((key, one))
+            if key in self.fresh:
+                self.fresh.remove(key)
+
+    @rule(limit=st.integers(1, 4))
+    def take(self, limit: int) -> None:
+        """Take what has just come, unclaimed."""
+        expected, self.fresh = self.fresh[:limit], self.fresh[limit:]
+        taken = self.store.ledger.fresh("me", limit=limit)
+        assert [one.token for one in taken] == [self.kept[key].token for key in expected]
+        assert all(one.lease.fence == 0 and one.attempts == 1 for one in taken)
+        self.leases += zip(expected, taken, strict=True)
 
     @rule(place=st.integers(0, 50), state=st.sampled_from([*["PROCESSED"] * 3, "RETRY", "PARKED", "DEAD"]))
     def record(self, place: int, state: str) -> None:
@@ -108,10 +121,11 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             event = self.run(record(self.store, one, decided, now=self.now))
         except LeaseLost:
-            assert kept.until == 0 or one.lease.fence != kept.fence
+            assert (kept.until == 0 and one.lease.fence > 0) or one.lease.fence != kept.fence
             return
-        assert kept.until != 0
+        assert (kept.until != 0) == (one.lease.fence > 0)
         assert one.lease.fence == kept.fence
+        kept.fence = max(kept.fence, 1)
         kept.state, kept.until, kept.retry_at = decided.state, 0, decided.retry_at or 0
         if state == "PROCESSED" and key[1:] in self.log:
             kept.state = State.IGNORED
@@ -131,6 +145,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Close, and open again."""
         self.run(self.store.close())
         self.store = self.open()
+        self.fresh = []
 
     @invariant()
     def agree(self) -> None:

@@ -1,45 +1,63 @@
 """Statements that run for many rows at once, with as little between us and the driver as there can be."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 _AT_ONCE: Final = 1_000
-_Text = tuple[str, Callable[[Mapping[str, object]], Any] | None]
+_MOST_ROWS: Final = 32
+"""Rows of one INSERT: the driver keeps its text and plan for each number of them."""
+_Pick = Callable[[Mapping[str, object]], tuple[Any, ...]]
 
 
 class Bulk:
-    """An INSERT or UPDATE that is compiled once for each kind of database.
+    """An INSERT that is compiled once for each kind of database.
 
     The values of a row reach the driver as they are: text, bytes, integers, truth values and None,
-    by the names of the columns and parameters that the statement is made with.
+    by the names of the columns that the statement is made with.
     """
 
-    def __init__(self, statement: sa.Insert | sa.Update, names: Sequence[str]) -> None:
-        """Take a `statement` that sets `names`; each must be in every row."""
+    def __init__(self, statement: sa.Insert, names: Sequence[str]) -> None:
+        """Take a `statement` that sets `names`, in the order of the table; each must be in every row."""
         self._statement: Final = statement
-        self._names: Final = tuple(names)
-        self._texts: Final[dict[str, _Text]] = {}
+        self._names: Final = list(names)
+        self._pick: Final[_Pick] = itemgetter(*names)
+        self._texts: Final[dict[str, str]] = {}
 
     def run(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> int:
         """Execute for each of `rows`; return how many rows of the table that has changed."""
         if not rows:
             return 0
         dialect = connection.dialect
-        text, pick = self._texts.get(dialect.name) or self._compile(dialect)
-        values = list(rows) if pick is None else [pick(row) for row in rows]
-        return connection.exec_driver_sql(text, values).rowcount
+        text = self._texts.get(dialect.name) or self._compile(dialect)
+        if not dialect.positional:
+            return connection.exec_driver_sql(text, list(rows)).rowcount
+        # Many rows a statement: SQLite's driver lets go of the interpreter for every one that it is given,
+        # and then waits for it while the event loop works.
+        values = [self._pick(row) for row in rows]
+        changed = 0
+        for start in range(0, len(values), _MOST_ROWS):
+            some = values[start : start + _MOST_ROWS]
+            changed += connection.exec_driver_sql(
+                text.replace(self._row, ", ".join([self._row] * len(some))), tuple(chain.from_iterable(some))
+            ).rowcount
+        return changed
 
-    def _compile(self, dialect: sa.Dialect) -> _Text:
-        keys = list(self._names) if isinstance(self._statement, sa.Insert) else None
-        compiled = self._statement.compile(dialect=dialect, column_keys=keys)
-        if set(compiled.params) != set(self._names):
-            raise ValueError(f"The statement takes {sorted(compiled.params)}, not {sorted(self._names)}.")
-        order = compiled.positiontup if dialect.positional else None
-        self._texts[dialect.name] = made = (str(compiled), None if order is None else itemgetter(*order))
-        return made
+    @property
+    def _row(self) -> str:
+        return f"({', '.join('?' * len(self._names))})"
+
+    def _compile(self, dialect: sa.Dialect) -> str:
+        compiled = self._statement.compile(dialect=dialect, column_keys=self._names)
+        text = str(compiled)
+        order = compiled.positiontup if dialect.positional else list(compiled.params)
+        if order != self._names or (dialect.positional and text.count(self._row) != 1):
+            raise ValueError(f"The statement takes {order}, not {self._names}: {text}")
+        self._texts[dialect.name] = text
+        return text
 
 
 def find_each(

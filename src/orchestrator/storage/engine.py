@@ -71,6 +71,21 @@ def insert_new(engine: sa.Engine, table: sa.Table, keys: Sequence[str]) -> sa.In
     raise ConfigurationError(_unknown(engine.dialect.name))
 
 
+def update_each(
+    engine: sa.Engine, table: sa.Table, keys: Sequence[str], changes: Sequence[str], adds: Sequence[str]
+) -> sa.Insert:
+    """Return a statement that sets `changes` and adds to `adds` in rows that are there, found by `keys`.
+
+    An INSERT that never inserts: so many rows, each with values of its own, are one statement.
+    """
+    if engine.dialect.name == "sqlite":
+        insert = sqlite.insert(table)
+        values: dict[str, sa.ColumnElement[Any]] = {name: insert.excluded[name] for name in changes}
+        values |= {name: table.c[name] + insert.excluded[name] for name in adds}
+        return insert.on_conflict_do_update(index_elements=list(keys), set_=values)
+    raise ConfigurationError(_unknown(engine.dialect.name))
+
+
 def is_fatal(error: exc.SQLAlchemyError) -> bool:
     """Whether `error` is the database's own trouble, which the next statement would have as well."""
     return isinstance(error, exc.OperationalError | exc.InternalError | exc.TimeoutError)

@@ -3,6 +3,7 @@
 import functools
 import secrets
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,7 +15,6 @@ from orchestrator.core.errors import (
     NotFound,
 )
 from orchestrator.core.event import LifecycleEvent
-from orchestrator.core.notification import Notification
 from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Receipt
 from orchestrator.storage import journal, recording, rows, schema
 from orchestrator.storage.bulk import Bulk, find_each
@@ -28,8 +28,10 @@ _p = processing.c
 _IDENTITY: Final = ("log", "inbox", "sender", "activity")
 _NEW: Final = tuple(column.name for column in notification.columns if column is not _n.key)
 _MOST_COUNTED: Final = 10_001
-_MOST_RECENT: Final = 1_024
+_MOST_FRESH: Final = 1024 * 1024
+"""Bytes of bodies that wait in memory to be processed; what comes beyond is found in the database."""
 _TIME: Final = 2**48 - 1
+_RANDOM: Final = 10
 
 _HERE: Final = sa.select(_n.token).where(_n.token.in_(bindparam("tokens", expanding=True)))
 _BEGIN: Final = sa.insert(processing).from_select(
@@ -92,19 +94,40 @@ class SqlLedger:
         self._writer = writer
         self._readers = readers
         self._add = Bulk(insert_new(engine, notification, _IDENTITY), _NEW)
-        self._record = functools.partial(recording.record, public_url=public_url)
-        self._recent: dict[str, Notification] = {}
-        """What was kept lately, by token: most of it is claimed at once, and need not be read again."""
+        self._record = functools.partial(
+            recording.record, public_url=public_url, settle=recording.settling(engine)
+        )
+        self._fresh: dict[str, Arrival] = {}
+        """What was kept a moment ago, by token, oldest first."""
+        self._fresh_bytes = 0
 
     async def keep(self, arrival: Arrival) -> Receipt:
         """Keep a notification once; raises `ConflictingContent`, `Overloaded`."""
-        return await self._writer.write_bounded(self._keep, arrival)
+        receipt: Receipt = await self._writer.write_bounded(self._keep, arrival)
+        if receipt.fresh and self._fresh_bytes < _MOST_FRESH:
+            self._fresh[receipt.token] = arrival
+            self._fresh_bytes += len(arrival.body)
+        return receipt
+
+    def fresh(self, owner: str, *, limit: int) -> Sequence[Claimed]:
+        """Return what was kept a moment ago."""
+        taken = list(islice(self._fresh, limit))
+        return [rows.fresh(self._forget(token), token, owner=owner) for token in taken]
+
+    def _forget(self, token: str) -> Arrival:
+        arrival = self._fresh.pop(token)
+        self._fresh_bytes -= len(arrival.body)
+        return arrival
 
     async def claim(self, owner: str, *, limit: int, now: int, lease: int) -> Sequence[Claimed]:
         """Claim what waits, oldest first."""
-        return await self._writer.write(
-            lambda transaction: self._claim(transaction, owner, limit=limit, now=now, until=now + lease)
+        found = await self._writer.write(
+            lambda transaction: _claim(transaction, owner, limit=limit, now=now, until=now + lease)
         )
+        for each in found:
+            if each.token in self._fresh:
+                self._forget(each.token)
+        return found
 
     async def record(
         self, decided: Sequence[Decided], *, now: int
@@ -129,7 +152,7 @@ class SqlLedger:
         self, transaction: Transaction, arrivals: Sequence[Arrival]
     ) -> Sequence[Receipt | ConflictingContent]:
         connection = transaction.connection
-        tokens = [_token(arrival.received) for arrival in arrivals]
+        tokens = _tokens(arrivals)
         values = [rows.from_arrival(arrival, token) for arrival, token in zip(arrivals, tokens, strict=True)]
         fresh = set(tokens)
         if self._add.run(connection, values) != len(values):
@@ -138,37 +161,28 @@ class SqlLedger:
         if fresh:
             connection.execute(_BEGIN, {"tokens": list(fresh)})
             transaction.changed.add("notification")
-            if len(self._recent) >= _MOST_RECENT:
-                self._recent.clear()
-            self._recent.update(
-                (token, each.notification)
-                for token, each in zip(tokens, arrivals, strict=True)
-                if token in fresh
-            )
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
             for arrival, token in zip(arrivals, tokens, strict=True)
         ]
 
-    def _claim(
-        self, transaction: Transaction, owner: str, *, limit: int, now: int, until: int
-    ) -> Sequence[Claimed]:
-        found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
-        if found:
-            keys = [row.key for row in found]
-            transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
-        return [
-            rows.claimed(row, owner=owner, until=until, notification=self._recent.pop(row.token, None))
-            for row in found
-        ]
+
+def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until: int) -> Sequence[Claimed]:
+    found = transaction.connection.execute(_WAITING, {"now": now, "limit": limit}).all()
+    if found:
+        keys = [row.key for row in found]
+        transaction.connection.execute(_TAKE, {"keys": keys, "holder": owner, "until": until})
+    return [rows.claimed(row, owner=owner, until=until) for row in found]
 
 
-def _token(received: int) -> str:
-    """Return a name that nobody can guess: 80 random bits, after the time of receipt.
+def _tokens(arrivals: Sequence[Arrival]) -> list[str]:
+    """Return names that nobody can guess: 80 random bits each, after the time of receipt.
 
     The time keeps the names of a group side by side in their index, whose pages are then written once.
     """
-    return f"{received & _TIME:012x}{secrets.token_hex(10)}"
+    chance = secrets.token_hex(_RANDOM * len(arrivals))
+    parts = [chance[start : start + 2 * _RANDOM] for start in range(0, len(chance), 2 * _RANDOM)]
+    return [f"{each.received & _TIME:012x}{part}" for each, part in zip(arrivals, parts, strict=True)]
 
 
 def _first_receipt(transaction: Transaction, arrival: Arrival) -> Receipt | ConflictingContent:

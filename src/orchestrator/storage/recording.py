@@ -2,61 +2,60 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from orchestrator.core.errors import LeaseLost, LogAhead, OrchestratorError
 from orchestrator.core.event import LifecycleEvent
-from orchestrator.ports import Claimed, Decided, NotificationState, Outcome
-from orchestrator.storage import journal
+from orchestrator.ports import Claimed, Decided, Lease, NotificationState, Outcome
+from orchestrator.storage import journal, schema
 from orchestrator.storage.appending import Appending
 from orchestrator.storage.bulk import Bulk, find_each
-from orchestrator.storage.schema import processing
+from orchestrator.storage.engine import update_each
+from orchestrator.storage.schema import notification, processing
 from orchestrator.storage.writer import Transaction
 
+_n = notification.c
 _p = processing.c
 
 _HELD: Final = (
-    sa.select(_p.notification, _p.owner, _p.fence)
-    .where(_p.notification.in_(bindparam("keys", expanding=True)))
-    .with_for_update()
+    sa.select(_n.token, _p.notification, _p.owner, _p.fence)
+    .join(processing, _p.notification == _n.key)
+    .where(_n.token.in_(bindparam("tokens", expanding=True)))
+    .with_for_update(of=processing)
 )
-_SETTLE: Final = Bulk(
-    sa.update(processing)
-    .where(_p.notification == bindparam("settled"))
-    .values(
-        state=bindparam("state"),
-        reason=bindparam("reason"),
-        retry_at=bindparam("retry_at"),
-        event=bindparam("event"),
-        attempts=_p.attempts - bindparam("uncounted"),
-        owner=sa.null(),
-        lease_until=sa.null(),
-    ),
-    ("settled", "state", "reason", "retry_at", "event", "uncounted"),
-)
+_CHANGES: Final = ("state", "reason", "retry_at", "owner", "lease_until", "event")
+_ADDS: Final = ("attempts", "fence")
+_Row = dict[str, object]
+
+
+def settling(engine: sa.Engine) -> Bulk:
+    """Return the statement that writes what became of notifications."""
+    columns = [column.name for column in processing.columns]
+    return Bulk(update_each(engine, processing, ["notification"], _CHANGES, _ADDS), columns)
 
 
 def record(
-    transaction: Transaction, requests: Sequence[tuple[Decided, int]], *, public_url: str
+    transaction: Transaction,
+    requests: Sequence[tuple[Decided, int]],
+    *,
+    public_url: str,
+    settle: Bulk,
 ) -> Sequence[LifecycleEvent | OrchestratorError | None]:
     """Write what was decided, each with the time of asking; see `ports.Ledger.record`."""
-    keys = {int(each.claimed.lease.key) for each, _ in requests}
-    held = {
-        row.notification: (row.owner, row.fence)
-        for row in find_each(transaction.connection, _HELD, "keys", sorted(keys))
-    }
+    tokens = {each.claimed.lease.key for each, _ in requests}
+    held = {row.token: row for row in find_each(transaction.connection, _HELD, "tokens", sorted(tokens))}
     outcomes = [each.outcome for each, _ in requests]
     appending = Appending(transaction, public_url=public_url, outcomes=outcomes)
     results: list[LifecycleEvent | OrchestratorError | None] = []
-    settled: list[dict[str, object]] = []
+    settled: list[_Row] = []
     entries: list[journal.Entry] = []
     for decided, now in requests:
         lease = decided.claimed.lease
-        key = int(lease.key)
-        if held.get(key) != (lease.owner, lease.fence):
+        row = held.get(lease.key)
+        if row is None or not _holds(lease, row):
             results.append(LeaseLost())
             continue
         outcome = _without_repeat(decided.outcome, appending)
@@ -67,26 +66,20 @@ def record(
                 results.append(LogAhead())
                 continue
         # A lease finishes its notification once, within a group too.
-        del held[key]
-        settled.append(_settled(key, outcome, event))
+        del held[lease.key]
+        settled.append(_settled(row.notification, lease, outcome, event))
         entries.append(_entry(decided.claimed, outcome, event, now, appending))
         results.append(event)
-    _write(transaction, appending, settled, entries)
+    appending.write()
+    journal.write(transaction, entries)
+    settle.run(transaction.connection, settled)
+    appending.advance()
     return results
 
 
-def _write(
-    transaction: Transaction,
-    appending: Appending,
-    settled: Sequence[dict[str, object]],
-    entries: Sequence[journal.Entry],
-) -> None:
-    appending.write()
-    journal.write(transaction, entries)
-    if settled:
-        _SETTLE.run(transaction.connection, settled)
-        transaction.changed.add("notification")
-    appending.advance()
+def _holds(lease: Lease, row: sa.Row[Any]) -> bool:
+    """Whether what was decided under `lease` still counts; with fence 0, as long as nobody took it."""
+    return bool((row.owner, row.fence) == ((lease.owner if lease.fence else None), lease.fence))
 
 
 def _without_repeat(outcome: Outcome, appending: Appending) -> Outcome:
@@ -98,14 +91,21 @@ def _without_repeat(outcome: Outcome, appending: Appending) -> Outcome:
     )
 
 
-def _settled(key: int, outcome: Outcome, event: LifecycleEvent | None) -> dict[str, object]:
+def _settled(key: int, lease: Lease, outcome: Outcome, event: LifecycleEvent | None) -> _Row:
     return {
-        "settled": key,
+        "notification": key,
+        "log": schema.LOG,
         "state": outcome.state.value,
         "reason": outcome.reason,
+        # A claim has counted its attempt already.
+        "attempts": int(outcome.counts) - (1 if lease.fence else 0),
+        "accepted": False,
         "retry_at": outcome.retry_at if outcome.state is NotificationState.RETRY else None,
+        "owner": None,
+        # Who decided the same thing at the same time is too late now.
+        "fence": 0 if lease.fence else 1,
+        "lease_until": None,
         "event": None if event is None else event.sequence,
-        "uncounted": 0 if outcome.counts else 1,
     }
 
 

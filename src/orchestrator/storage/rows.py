@@ -120,19 +120,29 @@ def stored(row: AnyRow) -> Stored:
     )
 
 
-def claimed(row: AnyRow, *, owner: str, until: int, notification: Notification | None) -> Claimed:
-    """Return a notification from its `CLAIMED` columns, read just before `owner` took it.
-
-    `notification` spares reading it where somebody knows it still.
-    """
-    key, inbox, token, body, received, text, attempts, accepted, fence = row
+def fresh(arrival: Arrival, token: str, *, owner: str) -> Claimed:
+    """Return a notification that was kept under `token`, and that nobody has claimed."""
     return Claimed(
-        lease=Lease(key=str(key), owner=owner, fence=fence + 1, until=until),
+        lease=Lease(key=token, owner=owner, fence=0, until=0),
+        inbox=arrival.inbox,
+        token=token,
+        body=arrival.body,
+        received=arrival.received,
+        notification=arrival.notification,
+        attempts=1,
+    )
+
+
+def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
+    """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
+    _, inbox, token, body, received, text, attempts, accepted, fence = row
+    return Claimed(
+        lease=Lease(key=token, owner=owner, fence=fence + 1, until=until),
         inbox=inbox,
         token=token,
         body=body,
         received=received,
-        notification=notification or _notification(text),
+        notification=_notification(text),
         attempts=attempts + 1,
         accepted=bool(accepted),
     )

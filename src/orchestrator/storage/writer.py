@@ -15,7 +15,7 @@ from orchestrator.core.errors import OrchestratorError, Overloaded, StorageError
 from orchestrator.storage import engine as engines
 
 Change = Literal["notification", "event", "delivery"]
-"""What a commit has changed."""
+"""What is new since a commit: a notification that may go on, an event, a delivery that is due."""
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")
