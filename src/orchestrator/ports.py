@@ -344,6 +344,10 @@ class Screener(Protocol):
         """
         ...
 
+    def judge_at_once(self, body: bytes, facts: "Facts", policies: "PolicySet") -> "Judgement | None":
+        """Do the same without waiting; None when that could keep the caller for longer than a moment."""
+        ...
+
 
 class Policies(Protocol):
     """The policies in force."""

@@ -59,6 +59,9 @@ class InProcessScreener:
     async def judge(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement:
         return judge(body, facts, contexts=bundled_contexts(), policies=policies)
 
+    def judge_at_once(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement | None:  # noqa: ARG002
+        return None
+
 
 class NoPolicies:
     """Everything is logged."""

@@ -1,7 +1,7 @@
 """A notification as received: one ActivityStreams 2 activity, and who sent it about what."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +64,7 @@ _OBJECT: Final = v.AS + "object"
 _ORIGIN: Final = v.AS + "origin"
 _SUMMARY: Final = v.AS + "summary"
 _TARGET: Final = v.AS + "target"
+_NO_NODE: Final[Mapping[str, Any]] = {}
 
 
 def digest_of(document: Json) -> str:
@@ -78,7 +79,8 @@ def read(document: Json, root: Mapping[str, Any], pattern: str | None) -> Notifi
     objects = _nodes(root, _OBJECT)
     contexts = _nodes(root, _CONTEXT)
     inner = [node for thing in objects for node in _nodes(thing, _OBJECT)]
-    cited = [node for thing in (*contexts, *objects, *inner) for node in _nodes(thing, v.CITE_AS)]
+    things = (*contexts, *objects, *inner)
+    cited = [node for thing in things if v.CITE_AS in thing for node in _nodes(thing, v.CITE_AS)]
     return Notification(
         id=root["@id"],
         types=tuple(sorted(root.get("@type", ()))),
@@ -103,21 +105,29 @@ def activity_root(expanded: Expanded) -> dict[str, Any]:
     return expanded[0]
 
 
-def _nodes(node: Mapping[str, Any], prop: str) -> list[dict[str, Any]]:
-    return [value for value in node.get(prop, ()) if "@value" not in value and "@list" not in value]
+def _nodes(node: Mapping[str, Any], prop: str) -> Sequence[dict[str, Any]]:
+    values = node.get(prop)
+    if not values:
+        return ()
+    return [value for value in values if "@value" not in value and "@list" not in value]
 
 
-def _node(node: Mapping[str, Any], prop: str) -> dict[str, Any]:
-    found = _nodes(node, prop)
-    return found[0] if found else {}
+def _node(node: Mapping[str, Any], prop: str) -> Mapping[str, Any]:
+    for value in node.get(prop, ()):
+        if "@value" not in value and "@list" not in value:
+            return value  # type: ignore[no-any-return]
+    return _NO_NODE
 
 
 def _first(node: Mapping[str, Any], prop: str) -> str | None:
-    return next((found["@id"] for found in _nodes(node, prop) if "@id" in found), None)
+    for value in node.get(prop, ()):
+        if "@id" in value:
+            return value["@id"]  # type: ignore[no-any-return]
+    return None
 
 
-def _identifiers(nodes: list[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([node["@id"] for node in nodes if "@id" in node]))
+def _identifiers(nodes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([node["@id"] for node in nodes if "@id" in node])) if nodes else ()
 
 
 def _text(node: Mapping[str, Any], prop: str) -> str | None:

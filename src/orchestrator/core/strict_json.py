@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 import rfc8785
 
 from orchestrator.core.errors import TooLarge, UnreadableBytes
@@ -30,9 +31,6 @@ _FLOAT_CHARACTERS: Final = 32
 _INDEX_CHARACTERS: Final = 4
 # NUL, and whatever may be half of a surrogate pair.
 _BAD_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-_ENCODER: Final = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +176,13 @@ def _no_number(_text: str) -> Any:  # noqa: ANN401  (json's type)
 def canonical(value: Json) -> bytes:
     """Return `value` in the canonical form of RFC 8785, by which contents are compared.
 
-    Nearly everything is written by the standard library, several times as fast, with the same bytes: both
-    escape alike, and sort alike the names that are within the Basic Multilingual Plane.
+    Nearly everything is written by orjson, many times as fast, with the same bytes: both escape alike, and
+    sort alike the names that are within the Basic Multilingual Plane.
     """
     if _is_plain(value):
         try:
-            return _ENCODER.encode(value).encode()
-        except UnicodeEncodeError:  # an unpaired surrogate, which the other way refuses in its own words
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:  # an unpaired surrogate, which the other way refuses in its own words
             pass
     return rfc8785.dumps(value)
 
@@ -194,16 +192,17 @@ def _is_plain(value: Json) -> bool:
     values = [value]
     for item in values:  # grows as it is walked
         kind = type(item)
-        if kind is str or item is None or kind is bool:
-            continue
         if isinstance(item, dict) and kind is dict:
             names = "".join(item)
             if not names.isascii() and max(names) > "\uffff":
                 return False
-            values.extend(item.values())
+            values += [child for child in item.values() if type(child) is not str]
         elif isinstance(item, list) and kind is list:
-            values.extend(item)
-        elif not (isinstance(item, int) and kind is int and -_SAFE_INTEGER <= item <= _SAFE_INTEGER):
+            values += [child for child in item if type(child) is not str]
+        elif kind is int:
+            if not -_SAFE_INTEGER <= item <= _SAFE_INTEGER:  # type: ignore[operator]
+                return False
+        elif not (kind is str or item is None or kind is bool):
             return False
     return True
 

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final
 
 from orchestrator.core.announcement import topic_of
@@ -33,8 +34,10 @@ from orchestrator.ports import (
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
-_JUDGED_AT_ONCE: Final = 16
-"""Judgements asked for together: the rest of a batch leaves room for what is being received."""
+_ASKED_AT_ONCE: Final = 16
+"""Judgements waited for together: the rest of a batch leaves room for what is being received."""
+_TURN: Final = 0.005
+"""Seconds of judging after which the event loop sees to everybody else."""
 _LONG: Final = 5_000
 """Milliseconds after which what is decided is recorded, before the rest of its batch: leases run out."""
 _MOST_HELD: Final = 256
@@ -65,6 +68,8 @@ class Processing:
     beat: int = 0
     """When something was last decided, ms since the epoch."""
 
+    _turn_ends: float = 0.0
+    """When the event loop is to see to everybody else, by `perf_counter`."""
     _held: dict[asyncio.Task[None], str] = field(default_factory=dict)
     """Tasks of those that go on by themselves → the notification's id."""
 
@@ -127,8 +132,8 @@ class Processing:
         decided, cases = await self._opened(batch, alone=alone)
         policies = self.policies.snapshot()
         begun = self.clock.now()
-        for start in range(0, len(cases), _JUDGED_AT_ONCE):
-            decided += await self._judged(cases[start : start + _JUDGED_AT_ONCE], policies)
+        for start in range(0, len(cases), _ASKED_AT_ONCE):
+            decided += await self._judged(cases[start : start + _ASKED_AT_ONCE], policies)
             self.beat = self.clock.now()
             if self.beat - begun >= _LONG:
                 await self._record(decided)
@@ -176,16 +181,33 @@ class Processing:
 
     async def _judged(self, cases: Sequence[_Case], policies: PolicySet) -> list[Decided]:
         """Decide about each of `cases` by itself: one that fails hurts no other."""
-        found = await asyncio.gather(*(self._judge(case, policies) for case in cases), return_exceptions=True)
-        decided: list[Decided] = []
-        for case, outcome in zip(cases, found, strict=True):
-            if isinstance(outcome, Outcome):
-                decided.append(Decided(claimed=case.claimed, outcome=outcome))
-            elif isinstance(outcome, Exception):
-                decided.append(self._failed(case.claimed, outcome))
-            else:
-                raise outcome
-        return decided
+        judged: list[Judgement | BaseException | None] = []
+        for case in cases:
+            judged.append(self._judge_at_once(case, policies))
+            if perf_counter() >= self._turn_ends:
+                await asyncio.sleep(0)
+                self._turn_ends = perf_counter() + _TURN
+        left = [number for number, found in enumerate(judged) if found is None]
+        asked = (self.screener.judge(cases[n].claimed.body, self._facts(cases[n]), policies) for n in left)
+        for number, found in zip(left, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            judged[number] = found
+        return [self._decide(case, found, policies) for case, found in zip(cases, judged, strict=True)]
+
+    def _judge_at_once(self, case: _Case, policies: PolicySet) -> Judgement | Exception | None:
+        try:
+            return self.screener.judge_at_once(case.claimed.body, self._facts(case), policies)
+        except Exception as error:  # noqa: BLE001  (it ends DEAD with the reason, never in silence)
+            return error
+
+    def _decide(self, case: _Case, found: Judgement | BaseException | None, policies: PolicySet) -> Decided:
+        if isinstance(found, Judgement):
+            try:
+                return Decided(claimed=case.claimed, outcome=self._outcome(case, found, policies))
+            except Exception as error:  # noqa: BLE001
+                found = error
+        if not isinstance(found, Exception):
+            raise found or RuntimeError("no judgement")
+        return self._failed(case.claimed, found)
 
     def _failed(self, claimed: Claimed, error: Exception) -> Decided:
         if isinstance(error, Overloaded | StorageError):
@@ -211,10 +233,8 @@ class Processing:
         later = self.clock.now() + wait
         return Outcome(state=NotificationState.RETRY, reason=reason, retry_at=later, counts=counts)
 
-    async def _judge(self, case: _Case, policies: PolicySet) -> Outcome:
+    def _outcome(self, case: _Case, judgement: Judgement, policies: PolicySet) -> Outcome:
         claimed = case.claimed
-        facts = self._facts(claimed.notification, case.artefact, solicited=case.thread is not None)
-        judgement = await self.screener.judge(claimed.body, facts, policies)
         decision = policies.decide(judgement.matched, accepted=claimed.accepted)
         note = {
             "policies": list(judgement.matched),
@@ -246,7 +266,8 @@ class Processing:
         )
         return to_us or about_ours or thread is not None
 
-    def _facts(self, notification: Notification, artefact: str | None, *, solicited: bool) -> Facts:
+    def _facts(self, case: _Case) -> Facts:
+        notification, artefact = case.claimed.notification, case.artefact
         mentioned = (*notification.contexts, *notification.objects, *notification.inner_objects)
         ours = {iri for iri in mentioned if self.pod.owns(iri)}
         if artefact is not None and (self.pod.owns(artefact) or not self.pod.artefacts):
@@ -256,7 +277,7 @@ class Processing:
             trust="unknown",  # an open inbox has not checked who wrote
             artefacts=tuple(sorted(ours)),
             me=(self.pod.me.id,),
-            solicited=solicited,
+            solicited=case.thread is not None,
         )
 
     def _draft(self, case: _Case, judgement: Judgement, policy_set: str) -> Draft:

@@ -16,7 +16,7 @@ LONGEST: Final = 16_384
 """Bytes of a body that is looked at here: what it may cost grows with them."""
 _LARGE: Final = 4_096
 """Bytes from which on one body at a time is looked at."""
-_KEPT: Final = 256 * 1024
+_KEPT: Final = 512 * 1024
 """Bytes of bodies whose reading is kept until they are processed, a moment later."""
 
 
@@ -44,7 +44,10 @@ class DirectScreener:
         """Screen `body` (see `core.screening`); a document over its budget is refused as too costly."""
         if len(body) <= LONGEST:
             try:
-                found = await self._in_turn(body, lambda: screen_plain(body, self._rules))
+                if len(body) <= _LARGE:
+                    found = screen_plain(body, self._rules)
+                else:
+                    found = await self._in_turn(lambda: screen_plain(body, self._rules))
             except (NotPlain, Unbounded):
                 pass
             else:
@@ -57,15 +60,22 @@ class DirectScreener:
         """Project and match an accepted `body` (see `core.policy`). Raises `TooCostly`, `Overloaded`."""
         if len(body) <= LONGEST:
             try:
-                return await self._in_turn(body, lambda: judge_plain(self._root(body), facts, policies))
+                return await self._in_turn(lambda: judge_plain(self._root(body), facts, policies))
             except (NotPlain, Unbounded):
                 pass
         return await self._pool.judge(body, facts, policies)
 
-    async def _in_turn(self, body: bytes, work: Callable[[], _T]) -> _T:
-        """Do `work` at once; with a large body, let the event loop see to everybody else after each."""
-        if len(body) <= _LARGE:
-            return work()
+    def judge_at_once(self, body: bytes, facts: Facts, policies: PolicySet) -> Judgement | None:
+        """Project and match a small plain `body`; None for any other."""
+        if len(body) > _LARGE:
+            return None
+        try:
+            return judge_plain(self._root(body), facts, policies)
+        except (NotPlain, Unbounded):
+            return None
+
+    async def _in_turn(self, work: Callable[[], _T]) -> _T:
+        """Do `work` on a large body, one at a time: after each, the event loop sees to everybody else."""
         async with self._turn:
             try:
                 return work()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
 
 from orchestrator.core.delivery import DeliveryState
@@ -22,9 +23,6 @@ _FINDING: Final = {field.name: field.default for field in dataclasses.fields(Fin
 
 AnyRow = sa.Row[*tuple[Any, ...]]
 """A row of whatever columns."""
-
-# Made once: `json.dumps` with options of its own builds an encoder for every call.
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 _n = schema.notification.c
 _p = schema.processing.c
@@ -73,7 +71,7 @@ EVENT: Final = (
 
 def to_json(value: object) -> str:
     """Return `value` as compact JSON text; what JSON cannot hold is written as its `str`."""
-    return _JSON.encode(value)
+    return orjson.dumps(value, default=str).decode()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -60,28 +60,27 @@ class Reading:
             member = members[name]
             value = element[name]
             kind = member.kind
-            if names is None and member.iri in node:
+            iri = member.iri
+            if names is not None:
+                if said.setdefault(iri, member.said) != member.said:
+                    raise NotPlain  # they are one property to us, and two to pyld
+            elif iri in node:
                 # Two names for one property: their values follow in the order of the names (section 5.1.2).
                 del self.elements[before:]
                 return self._node(element, sorted(element))
-            if names is not None and said.setdefault(member.iri, member.said) != member.said:
-                raise NotPlain  # they are one property to us, and two to pyld
-            if kind is _TEXT or kind is _REFERENCE:
-                if value is None:
-                    continue
-                if type(value) is list:
-                    items = self._items(member, value)
-                else:
-                    item = self._item(member, value)
-                    if item is None:
-                        continue
-                    items = [item]
-                if member.iri in node:
-                    node[member.iri] += items
-                else:
-                    node[member.iri] = items
-            else:
+            if kind is not _TEXT and kind is not _REFERENCE:
                 self._other(node, member, value)
+            elif type(value) is list:
+                items = self._items(member, value)
+                node[iri] = node[iri] + items if iri in node else items
+            elif value is not None:
+                item = self._item(member, value)
+                if item is None:
+                    continue
+                if iri in node:
+                    node[iri].append(item)
+                else:
+                    node[iri] = [item]
         # pyld says what is wrong with a second id or type.
         if not _ALIASED.isdisjoint(element):
             self._refuse_doubles(element)
@@ -204,29 +203,33 @@ class Triples:
         self._subject(root)
 
     def _subject(self, node: Node) -> str:
-        subject = node.get("@id")
+        subject: str | None = node.get("@id")
         if subject is None:
             subject = self.labels[id(node)] = f"_:{len(self.labels)}"
+        elif len(node) == 1:
+            return subject
+        term = self._term
         for predicate, values in node.items():
             first = predicate[0]
             if first == "@":
-                if predicate == "@type" and values:
-                    self._add(subject, _TYPE, values)
+                if predicate != "@type" or not values:
+                    continue
+                predicate, terms = _TYPE, values  # noqa: PLW2901  (its name in RDF)
             elif first == "_":
                 self._below(values)
-            elif values:
-                self._add(subject, predicate, [self._term(value) for value in values])
-        return subject
-
-    def _add(self, subject: str, predicate: str, terms: list[Term]) -> None:
-        described = self.properties.get(subject)
-        if described is None:
-            described = self.properties[subject] = {}
-        present = described.get(predicate)
-        if present is None:
+                continue
+            elif not values:
+                continue
+            else:
+                terms = [term(value) for value in values]
+            # Looked up each time: what stands below may have described the same subject.
+            described = self.properties.get(subject)
+            if described is None:
+                described = self.properties[subject] = {}
+            if predicate in described:
+                terms = [*described[predicate], *terms]
             described[predicate] = terms if len(terms) == 1 else list(dict.fromkeys(terms))
-        else:
-            described[predicate] = list(dict.fromkeys([*present, *terms]))
+        return subject
 
     def _below(self, values: list[Node]) -> None:
         """Describe what stands under a blank predicate, which RDF 1.1 has not."""
@@ -237,17 +240,17 @@ class Triples:
                 self._subject(value)
 
     def _term(self, value: Node) -> Term:
-        text = value.get("@value", _NIL)
-        if text is _NIL:
+        if "@value" not in value:
             return self._list(value["@list"]) if "@list" in value else self._subject(value)
+        text = value["@value"]
         if type(text) is not str:
             found, datatype = native(value)
             return (found, datatype, "")
-        language = value.get("@language")
-        if language is not None:
-            return (text, _LANG_STRING, language)
-        datatype = value.get("@type", _STRING)
-        return (text, datatype, "")
+        if len(value) == 1:
+            return (text, _STRING, "")
+        if "@language" in value:
+            return (text, _LANG_STRING, value["@language"])
+        return (text, value["@type"], "")
 
     def _list(self, values: list[Node]) -> str:
         head = _NIL
