@@ -156,6 +156,8 @@ class Timetable:
             self._behind = len(some) == batch
         if some:
             await self._processing.process(some)
+        if 1 < len(some) < batch:
+            await asyncio.sleep(0.01)
         return len(some) == batch
 
     async def _read_policies(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import gzip
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -215,3 +216,56 @@ async def test_the_same_question_in_another_form_is_another_answer(build: Any, w
                 assert (await house.ask(f"/log?page={number}", Accept=QUADS)).content_type == QUADS
             assert (await house.ask("/log?page=1", Accept="text/html")).status == 406
             assert (await house.ask("/log?page=1&page=2")).status == 400
+
+
+async def _say(port: int, text: str) -> bytes:
+    """Send `text` and return all that comes until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text.encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+def _parts(answer: bytes) -> tuple[str, dict[str, str], bytes]:
+    """Return the status line, the headers but for the date, and the body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): said.strip() for name, _, said in (line.partition(":") for line in lines)}
+    assert len(headers) == len(lines)
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers.pop("date"))
+    return status, headers, body
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_a_ready_answer_says_what_the_first_one_said(build: Any, write: Write, coding: str) -> None:
+    """Header for header; also to those who close the connection, and among others on one connection."""
+    async with build(page_size=2) as house:
+        await write(house, 3)
+        ask = f"GET /log?page=1 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {coding}\r\n"
+        close = "Connection: close\r\n\r\n"
+        first = _parts(await _say(house.port, ask + close))
+        assert first[0] == "HTTP/1.1 200 OK"
+        # The second may be the first that is ready; the last one closes the connection, and is not.
+        several = await _say(house.port, f"{ask}\r\n{ask}\r\nHEAD{ask[3:]}\r\n{ask}{close}")
+        length = int(first[1]["content-length"])
+        assert length == len(first[2])
+        expected = {name: said for name, said in first[1].items() if name != "connection"}
+        for _ in range(2):
+            size = several.index(b"\r\n\r\n") + 4 + length
+            assert _parts(several[:size]) == (first[0], expected, first[2])
+            several = several[size:]
+        size = several.index(b"\r\n\r\n") + 4
+        assert _parts(several[:size]) == (first[0], expected, b"")
+        assert _parts(several[size:]) == first
+
+
+async def test_an_old_client_is_answered_as_it_understands(build: Any, write: Write) -> None:
+    async with build(page_size=2) as house:
+        await write(house, 3)
+        for _ in range(2):
+            assert (await house.ask("/log?page=1")).status == 200
+        status, headers, body = _parts(await _say(house.port, "GET /log?page=1 HTTP/1.0\r\n\r\n"))
+        assert status.endswith("200 OK")
+        assert headers.get("connection", "close") == "close"
+        assert len(body) == int(headers["content-length"])

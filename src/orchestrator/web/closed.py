@@ -25,6 +25,8 @@ class Form(NamedTuple):
     body: bytes
     headers: dict[str, str]
     """All that never change: every one but Link, which tells where the log ends now."""
+    head: bytes = b""
+    """The head that these headers make with Link, where it is known (`web.ready`)."""
 
 
 Asked = tuple[str, str | None, str | None]

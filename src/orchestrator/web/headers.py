@@ -10,18 +10,19 @@ from orchestrator.web import pages
 from orchestrator.web.representation import link
 from orchestrator.web.site import Site
 
-_ALWAYS: Final = {
+ALWAYS: Final = {
     "Server": "orchestrator",
     "X-Content-Type-Options": "nosniff",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Link, Link-Template, ETag, Location, Accept-Post, Retry-After",
 }
+"""What every answer says."""
 
 
 def finish(response: web.StreamResponse) -> None:
     """Add what every answer carries. Whoever prepares an answer himself calls this before."""
     headers = response.headers
-    headers.update(_ALWAYS)
+    headers.update(ALWAYS)
     if headers.get(hdrs.CONTENT_TYPE, "").startswith(v.HTML):
         headers["Content-Security-Policy"] = pages.CSP
         headers["Referrer-Policy"] = "no-referrer"

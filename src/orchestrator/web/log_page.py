@@ -20,6 +20,7 @@ from orchestrator.web import collection, parameters
 from orchestrator.web.closed import PAGES, Asked, Form, Forms, Key
 from orchestrator.web.coding import GZIP, IDENTITY, coding_for, gzip
 from orchestrator.web.headers import finish
+from orchestrator.web.ready import Ready, head_of, takes_ready
 from orchestrator.web.rendering import MAX_BYTES, PACKER, RENDERER, convert, too_large
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -47,12 +48,12 @@ _SLICE: Final = 256 * 1024
 _VARY: Final = "Accept, Accept-Encoding"
 
 
-def recall(request: web.Request) -> web.Response | None:
+def recall(request: web.Request) -> Ready | None:
     """Return the answer of a moment ago to the same question, where a closed page was the answer."""
-    if hdrs.IF_NONE_MATCH in request.headers:
+    if hdrs.IF_NONE_MATCH in request.headers or not takes_ready(request):
         return None
     form = request.app[PAGES].recall(_asked(request))
-    return None if form is None else web.Response(body=form.body, headers=form.headers)
+    return None if form is None else Ready(form.head, form.body, now=request.app[SITE].clock.now())
 
 
 async def show(request: web.Request, given: Mapping[str, str]) -> web.StreamResponse:
@@ -104,7 +105,8 @@ async def _kept(request: web.Request, key: Key, form: Form) -> web.StreamRespons
     if len(form.body) > _SLICE:
         headers["Content-Length"] = str(len(form.body))
         return await _send(request, headers, _slices(form.body))
-    request.app[PAGES].remember(_asked(request), key, Form(form.body, headers))
+    head = head_of(headers, len(form.body))
+    request.app[PAGES].remember(_asked(request), key, Form(form.body, headers, head))
     return web.Response(body=form.body, headers=headers)
 
 
