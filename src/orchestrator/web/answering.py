@@ -47,7 +47,7 @@ def _is_inbox(path: str) -> bool:
 def _complete(request: web.Request, response: web.StreamResponse, *, of_inbox: bool) -> None:
     finish(response)
     if of_inbox:
-        constrain(response, request.app[SITE])
+        constrain(response.headers, request.app[SITE])
 
 
 async def _as_answer(request: web.Request, error: Exception) -> web.Response:

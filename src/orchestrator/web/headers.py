@@ -1,6 +1,7 @@
 """The headers that every answer carries, errors too."""
 
 import functools
+from collections.abc import MutableMapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -28,12 +29,11 @@ def finish(response: web.StreamResponse) -> None:
         headers["Referrer-Policy"] = "no-referrer"
 
 
-def constrain(response: web.StreamResponse, site: Site) -> None:
+def constrain(headers: MutableMapping[str, str], site: Site) -> None:
     """Add the link to our shapes that every answer of the inbox carries.
 
     W3C LDP section 4.2.1.6, as W3C LDN section 3.2.1 asks of receivers.
     """
-    headers = response.headers
     said = headers.get("Link")
     shapes = _constraints(site.public_url)
     headers["Link"] = f"{said}, {shapes}" if said else shapes

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
@@ -11,6 +12,8 @@ from orchestrator.core.screening import Screening
 from orchestrator.pipeline.receive import receive
 from orchestrator.web import parameters
 from orchestrator.web.body import posted_type, read_body
+from orchestrator.web.headers import constrain
+from orchestrator.web.ready import Ready, head_of, takes_ready
 from orchestrator.web.rendering import RENDERER
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -32,7 +35,7 @@ from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
 PATH: Final = "/inbox/"
 
 
-async def post(request: web.Request) -> web.Response:
+async def post(request: web.Request) -> web.StreamResponse:
     """Take a notification: 201 once it is kept, and the first receipt again for the same content.
 
     Never 200 or 202: the reference client takes the one for a failure, and nothing is done later that
@@ -56,7 +59,11 @@ async def post(request: web.Request) -> web.Response:
     headers = {"Location": location}
     if received.warnings:
         headers["Link"] = link(f"{location}/report", "describedby")
-    return web.Response(status=201, headers=headers)
+    if not takes_ready(request):
+        return web.Response(status=HTTPStatus.CREATED, headers=headers)
+    constrain(headers, site)
+    head = head_of(HTTPStatus.CREATED, headers, 0)
+    return Ready(HTTPStatus.CREATED, head, b"", now=site.clock.now())
 
 
 async def _rehearse(request: web.Request, screening: Screening) -> web.Response:

@@ -7,6 +7,7 @@ A page holds a fixed number of events, and senders choose how large each of them
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -53,7 +54,9 @@ def recall(request: web.Request) -> Ready | None:
     if hdrs.IF_NONE_MATCH in request.headers or not takes_ready(request):
         return None
     form = request.app[PAGES].recall(_asked(request))
-    return None if form is None else Ready(form.head, form.body, now=request.app[SITE].clock.now())
+    if form is None:
+        return None
+    return Ready(HTTPStatus.OK, form.head, form.body, now=request.app[SITE].clock.now())
 
 
 async def show(request: web.Request, given: Mapping[str, str]) -> web.StreamResponse:
@@ -105,7 +108,7 @@ async def _kept(request: web.Request, key: Key, form: Form) -> web.StreamRespons
     if len(form.body) > _SLICE:
         headers["Content-Length"] = str(len(form.body))
         return await _send(request, headers, _slices(form.body))
-    head = head_of(headers, len(form.body))
+    head = head_of(HTTPStatus.OK, headers, len(form.body))
     request.app[PAGES].remember(_asked(request), key, Form(form.body, headers, head))
     return web.Response(body=form.body, headers=headers)
 

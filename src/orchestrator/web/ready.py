@@ -3,31 +3,35 @@
 import functools
 from collections.abc import Mapping
 from email.utils import formatdate
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from orchestrator.web.headers import ALWAYS
 
+_ALWAYS: Final = "".join(f"{name}: {said}\r\n" for name, said in ALWAYS.items())
 
-def head_of(headers: Mapping[str, str], length: int) -> bytes:
-    """Return the head of a 200 with `headers` and a body of `length` bytes, as far as the date."""
-    lines = {**headers, **ALWAYS, hdrs.CONTENT_LENGTH: str(length)}
-    return "".join(("HTTP/1.1 200 OK\r\n", *(f"{name}: {said}\r\n" for name, said in lines.items()))).encode()
+
+def head_of(status: HTTPStatus, headers: Mapping[str, str], length: int) -> bytes:
+    """Return the head of an answer with `headers` and a body of `length` bytes, as far as the date."""
+    lines = "".join([f"{name}: {said}\r\n" for name, said in headers.items()])
+    first = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+    return f"{first}{lines}{_ALWAYS}{hdrs.CONTENT_LENGTH}: {length}\r\n".encode()
 
 
 def takes_ready(request: web.BaseRequest) -> bool:
-    """Whether a ready answer is right for `request`: a GET that leaves its connection open."""
-    return request.method == hdrs.METH_GET and request.version == HttpVersion11 and request.keep_alive
+    """Whether a ready answer is right for `request`: it wants a body, and leaves its connection open."""
+    return request.version == HttpVersion11 and request.keep_alive and request.method != hdrs.METH_HEAD
 
 
 class Ready(web.StreamResponse):
-    """A 200 of a head, today's date, and a body; for a request that `takes_ready`."""
+    """An answer of a head, today's date, and a body; for a request that `takes_ready`."""
 
-    def __init__(self, head: bytes, body: bytes, *, now: int) -> None:
-        """Take what `head_of` returned, the body, and the time in ms since the epoch."""
-        super().__init__()
+    def __init__(self, status: HTTPStatus, head: bytes, body: bytes, *, now: int) -> None:
+        """Take what `head_of` returned for `status`, the body, and the time in ms since the epoch."""
+        super().__init__(status=status)
         self._now = now
         self._head = head
         self._content = body
