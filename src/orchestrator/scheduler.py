@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -23,6 +24,8 @@ from orchestrator.pipeline.process import Processing
 from orchestrator.ports import Clock, Delivery, Ledger, Outbox
 
 _log = logging.getLogger(__name__)
+_GATHER: Final = 0.01
+"""Seconds after a batch of several in which the next one may grow: they share look-ups and a commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ class Timetable:
         """Look at the store at once: something of `what` was committed."""
         if what == "notification":
             self._arrived.set()
-        else:
+        elif what == "delivery":
             self._due.set()
 
     async def start(self) -> None:
@@ -157,7 +160,7 @@ class Timetable:
         if some:
             await self._processing.process(some)
         if 1 < len(some) < batch:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_GATHER)
         return len(some) == batch
 
     async def _read_policies(self) -> bool:
