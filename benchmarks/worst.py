@@ -1,15 +1,17 @@
 """The worst documents that are known: each at most 64 kB, each meant to be slow somewhere (B15).
 
-What a search finds is added here as a generator with a name that says what it does.
+What a search finds (`benchmarks/search.py`) lies in `benchmarks/found/`, as it was found.
 """
 
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.core.vocabulary import AS_CONTEXT, NOTIFY_CONTEXT
 
+FOUND: Final = Path(__file__).parent / "found"
 MOST: Final = 65_536
 """Bytes."""
 _CONTEXTS: Final = [AS_CONTEXT, NOTIFY_CONTEXT]
@@ -175,29 +177,36 @@ def not_utf8() -> bytes:
     return b'{"a":"' + b"\xff\xfe" * 32_000 + b'"}'
 
 
+def _found() -> dict[str, Callable[[], bytes]]:
+    return {f"found {path.stem}": path.read_bytes for path in sorted(FOUND.glob("*.json"))}
+
+
 DOCUMENTS: Final[Mapping[str, Callable[[], bytes]]] = {
-    function.__name__.replace("_", " "): function
-    for function in (
-        deep_nesting,
-        most_nodes,
-        too_many_nodes,
-        most_triples,
-        most_blank_nodes,
-        context_in_every_node,
-        thousands_of_inline_terms,
-        long_strings,
-        long_identifiers,
-        many_languages,
-        bad_language_tags,
-        strings_for_patterns,
-        many_findings,
-        unknown_members,
-        many_types,
-        many_marks,
-        open_brackets,
-        one_number,
-        escapes,
-        same_names,
-        not_utf8,
-    )
+    **_found(),
+    **{
+        function.__name__.replace("_", " "): function
+        for function in (
+            deep_nesting,
+            most_nodes,
+            too_many_nodes,
+            most_triples,
+            most_blank_nodes,
+            context_in_every_node,
+            thousands_of_inline_terms,
+            long_strings,
+            long_identifiers,
+            many_languages,
+            bad_language_tags,
+            strings_for_patterns,
+            many_findings,
+            unknown_members,
+            many_types,
+            many_marks,
+            open_brackets,
+            one_number,
+            escapes,
+            same_names,
+            not_utf8,
+        )
+    },
 }
