@@ -108,7 +108,7 @@ class Search:
             self._rank([*self.best, (min(took, seconds(body, self._policies)), body)])
 
     def doubt(self) -> None:
-        """Measure those that are kept once more: the machine has other things to do, and a slow moment lies."""
+        """Measure those that are kept once more, for a slow moment of the machine lies."""
         self._rank([(min(took, seconds(body, self._policies)), body) for took, body in self.best])
 
     def _rank(self, found: list[tuple[float, bytes]]) -> None:
