@@ -62,6 +62,22 @@ class LedgerContract:
         assert len(await claim(store)) == 1
         assert store.ledger.fresh("us", limit=1) == []
 
+    async def test_what_is_claimed_with_its_own_commit_is_not_taken_from_memory(self, store: Store) -> None:
+        """It may be written before the claim and acknowledged after it."""
+        await store.ledger.keep(arrival(1))
+        taken = store.ledger.fresh("us", limit=9)
+        for number in range(2, 20, 3):
+            keeping = [asyncio.create_task(store.ledger.keep(arrival(number + each))) for each in range(3)]
+            await asyncio.sleep(0)
+            claimed = asyncio.create_task(claim(store, now=NOW + number))
+            keeping += [
+                asyncio.create_task(store.ledger.keep(arrival(number + 100 + each))) for each in range(3)
+            ]
+            await asyncio.gather(*keeping)
+            names = {one.token for one in await claimed}
+            assert names.isdisjoint(one.token for one in store.ledger.fresh("us", limit=99))
+        assert len(taken) == 1
+
     async def test_memory_holds_a_bounded_part_of_what_waits(self, store: Store) -> None:
         """The rest is found in the database, as everything is after a crash."""
         large = dataclasses.replace(arrival(1), body=b" " * 60_000)

@@ -100,11 +100,14 @@ class SqlLedger:
         self._fresh: dict[str, Arrival] = {}
         """What was kept a moment ago, by token, oldest first."""
         self._fresh_bytes = 0
+        self._claimed: set[str] = set()
+        """What the last claim took: perhaps something of its own commit, whose receipt is still to come."""
 
     async def keep(self, arrival: Arrival) -> Receipt:
         """Keep a notification once; raises `ConflictingContent`, `Overloaded`."""
         receipt: Receipt = await self._writer.write_bounded(self._keep, arrival)
-        if receipt.fresh and self._fresh_bytes < _MOST_FRESH:
+        is_waiting = receipt.fresh and receipt.token not in self._claimed
+        if is_waiting and self._fresh_bytes < _MOST_FRESH:
             self._fresh[receipt.token] = arrival
             self._fresh_bytes += len(arrival.body)
         return receipt
@@ -124,9 +127,9 @@ class SqlLedger:
         found = await self._writer.write(
             lambda transaction: _claim(transaction, owner, limit=limit, now=now, until=now + lease)
         )
-        for each in found:
-            if each.token in self._fresh:
-                self._forget(each.token)
+        self._claimed = {each.token for each in found}
+        for token in self._claimed & self._fresh.keys():
+            self._forget(token)
         return found
 
     async def record(
