@@ -1,5 +1,6 @@
 """POST to the inbox (wire.md section 1, W3C LDN section 3.2)."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -212,3 +213,27 @@ async def test_methods_that_an_inbox_does_not_take_are_named_405(house: Any) -> 
         assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
         assert problem(answer)["type"].endswith("/method-not-allowed")
         assert CONSTRAINED in answer.headers["Link"]
+
+
+async def test_who_closes_the_connection_is_answered_as_everyone_is(house: Any, specimen: Specimen) -> None:
+    """The ready answer says, header for header, what aiohttp's own way says; so does one with warnings."""
+    warned = specimen()
+    del warned["actor"]
+    for document in (specimen(), warned):
+        body = json.dumps(document).encode()
+        answers = []
+        for connection in ("keep-alive", "close"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            head = f"POST /inbox/ HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n"
+            head += f"Content-Type: application/ld+json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            status, *lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).split(b"\r\n")[:-2]
+            writer.close()
+            headers = dict(line.split(b": ", 1) for line in lines)
+            assert len(headers) == len(lines)
+            assert headers.pop(b"Date").endswith(b" GMT")
+            answers.append((status, headers))
+        ready, ordinary = answers
+        assert ready[0] == b"HTTP/1.1 201 Created"
+        assert ordinary[1].pop(b"Connection") == b"close"
+        assert ready == ordinary
