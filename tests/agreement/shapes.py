@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -69,6 +70,11 @@ def compare(pair: Pair) -> bool:
     try:
         expected = theirs(pair.dataset, pair.shapes, pair.tops, ROOT)
     except (ReportableRuntimeError, ArithmeticError):  # of blank nodes under sh:lessThan, of NaN
+        return False
+    except TypeError as error:  # of literals that rdflib cannot put in an order
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if "pyshacl" not in frame.f_code.co_filename:
+            raise
         return False
     assert found == expected, explain(pair, found, expected)
     return True
