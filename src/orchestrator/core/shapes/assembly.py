@@ -101,6 +101,7 @@ def _path_holds(path: Path, shapes: Sequence[Shape]) -> Test:
         values = data.properties.get(focus, _NOTHING).get(name)  # type: ignore[arg-type]
         if values is None:
             return always_absent or not any(faults(data, focus, ()) for faults in absent)
+        data.spend(len(values))
         for part in present:  # noqa: SIM110  (a loop allocates no generator)
             if not part(data, focus, values):
                 return False
@@ -110,6 +111,7 @@ def _path_holds(path: Path, shapes: Sequence[Shape]) -> Test:
         values = values_of(data, focus)
         if not values:
             return always_absent or not any(faults(data, focus, ()) for faults in absent)
+        data.spend(len(values))
         return all(part(data, focus, values) for part in present)
 
     return by_path if name is None else by_name
@@ -157,6 +159,7 @@ def _group_collects(shapes: Sequence[Shape]) -> Collector:
         for iri, absent, present in named:
             if iri in about:
                 values = about[iri]
+                data.spend(len(values))
                 for one in present:
                     one(data, focus, values, out)
             else:
@@ -164,6 +167,7 @@ def _group_collects(shapes: Sequence[Shape]) -> Collector:
                     one(data, focus, (), out)
         for values_of, absent, present in others:
             reached = values_of(data, focus)
+            data.spend(len(reached))
             for one in present if reached else absent:
                 one(data, focus, reached, out)
 

@@ -205,7 +205,9 @@ def _walk(
 ) -> Sequence[Term]:
     reached: Sequence[Term] = (focus,)
     for step in steps:
-        reached = list(dict.fromkeys(value for node in reached for value in step(data, node)))
+        found = [value for node in reached for value in step(data, node)]
+        data.spend(len(found))
+        reached = list(dict.fromkeys(found))
     return reached
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.core import vocabulary as v
+from orchestrator.core.shapes.patterns import Unbounded
 
 Term = str | tuple[str, str, str]
 """An IRI; a blank node, which begins with `_:`; or a literal: (lexical form, datatype IRI, language).
@@ -12,19 +13,22 @@ A literal always has a datatype: xsd:string if it is plain, rdf:langString if it
 language is in lower case (RDF 1.1 Concepts, section 3.3: tags that differ in case only are one), else "".
 """
 
+MOST_STEPS: Final = 20_000
+"""Steps for which one document may keep the event loop; a usual one takes less than a hundred."""
 _NOTHING: Final[dict[str, list[Term]]] = {}
 
 
 class Data:
     """The triples of one document."""
 
-    __slots__ = ("_inverse", "properties", "unbounded")
+    __slots__ = ("_inverse", "_left", "properties", "unbounded")
 
     def __init__(self, properties: dict[str, dict[str, list[Term]]] | None = None) -> None:
         """Take `properties`: subject → predicate → distinct values in the order of the document."""
         self.properties = {} if properties is None else properties
         self.unbounded = False
-        """Whether a pattern without a bound may run on a long text (`core.shapes.patterns`)."""
+        """Whether it may take long: a pattern without a bound on a long text, or any number of steps."""
+        self._left = MOST_STEPS
         self._inverse: dict[str, dict[Term, list[str]]] | None = None
 
     @classmethod
@@ -39,6 +43,16 @@ class Data:
                 seen.add((subject, predicate, value))
                 properties.setdefault(subject, {}).setdefault(predicate, []).append(value)
         return cls(properties)
+
+    def spend(self, steps: int) -> None:
+        """Count `steps` from a node to its values; raises `Unbounded` when these are too many.
+
+        Nodes may name each other, and then a shape that leads on from each value to its values takes as
+        many steps as there are ways: ten million in a document of 5 kB.
+        """
+        self._left -= steps
+        if self._left < 0 and not self.unbounded:
+            raise Unbounded
 
     def add(self, subject: str, predicate: str, value: Term) -> None:
         """Add a triple, if it is not there yet."""

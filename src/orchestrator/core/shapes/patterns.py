@@ -26,7 +26,7 @@ _MAX_STEPS: Final = 2**20  # some 10 ms
 
 
 class Unbounded(OrchestratorError):
-    """A pattern may take long on this text: run it where it can be stopped."""
+    """This may take long, for a pattern or for the number of steps: do it where it can be stopped."""
 
 
 @dataclass(frozen=True, slots=True)

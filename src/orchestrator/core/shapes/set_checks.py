@@ -60,6 +60,7 @@ def equals(predicate: str) -> Faults:
 
     def faults(data: Data, focus: Focus, values: Sequence[Term]) -> Sequence[Fault]:
         others = data.values(focus, predicate)
+        data.spend(len(values) * len(others))
         if len(values) == len(others) and all(value in others for value in values):
             return _NONE
         return [
@@ -75,6 +76,7 @@ def disjoint(predicate: str) -> Faults:
 
     def faults(data: Data, focus: Focus, values: Sequence[Term]) -> Sequence[Fault]:
         others = data.values(focus, predicate)
+        data.spend(len(values) * len(others))
         return [(None, value) for value in values if value in others] if others else _NONE
 
     return faults
@@ -85,6 +87,7 @@ def less_than(predicate: str, *, or_equals: bool) -> Faults:
 
     def faults(data: Data, focus: Focus, values: Sequence[Term]) -> Sequence[Fault]:
         others = data.values(focus, predicate)
+        data.spend(len(values) * len(others))
         return [
             (None, value)
             for value in values
@@ -98,6 +101,8 @@ def closed(allowed: Collection[str]) -> Faults:
     """sh:closed: the result has the property as its path, and the shape's focus as its focus."""
 
     def faults(data: Data, _focus: Focus, values: Sequence[Focus]) -> Sequence[Fault]:
+        for value in values:
+            data.spend(sum(map(len, data.properties.get(value, {}).values())))
         return [
             (predicate, term)
             for value in values
