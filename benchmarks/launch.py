@@ -1,6 +1,7 @@
 """The real `orchestrator` command, with hooks for what cannot be measured from outside.
 
-    python -m benchmarks.launch [--quiet] [--no-uvloop] [--commits FILE] [--delay MS] [--gaps FILE] serve …
+    python -m benchmarks.launch [--quiet] [--canned] [--no-uvloop] [--commits FILE] [--delay MS]
+        [--gaps FILE] serve …
 
 Each hook replaces or listens to something at the edge of the product; without hooks this is the
 command as everyone runs it. Imports stand in the functions: workers import this module when they start.
@@ -34,6 +35,30 @@ def without_uvloop() -> None:
     from orchestrator import bootstrap
 
     bootstrap.loop_factory = lambda: None
+
+
+def judge_by_length() -> None:
+    """Give a body the verdict of the first of its length, with its own id: all but screening is left."""
+    import dataclasses
+    import re
+
+    from orchestrator.core.screening import Screening
+    from orchestrator.screener.direct import DirectScreener
+
+    inner = DirectScreener.screen
+    known: dict[int, Screening] = {}
+    name = re.compile(rb"urn:uuid:[0-9a-f-]{36}").search
+
+    async def screen(screener: DirectScreener, body: bytes) -> Screening:
+        if len(body) not in known:
+            known[len(body)] = await inner(screener, body)
+        found, own = known[len(body)], name(body)
+        if found.notification is None or own is None:
+            return found
+        told = dataclasses.replace(found.notification, id=own.group().decode())
+        return dataclasses.replace(found, notification=told)
+
+    DirectScreener.screen = screen  # type: ignore[method-assign, assignment]
 
 
 def count_commits(file: Path) -> None:
@@ -91,6 +116,8 @@ def run(words: list[str]) -> None:
         match words.pop(0):
             case "--quiet":
                 be_quiet()
+            case "--canned":
+                judge_by_length()
             case "--no-uvloop":
                 without_uvloop()
             case "--commits":

@@ -61,13 +61,14 @@ def free_port() -> int:
     return port
 
 
-def environment(settings: Mapping[str, object] | None = None) -> dict[str, str]:
+def environment(settings: Mapping[str, object] | None = None, source: Path | None = None) -> dict[str, str]:
     """Return the environment of a process of ours: nothing of the operator's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
     given = {
         "ORCHESTRATOR_" + key.replace(".", "_").upper(): str(value) for key, value in (settings or {}).items()
     }
-    path = os.pathsep.join((str(Path(orchestrator.__file__).parents[1]), str(_ROOT)))
+    code = Path(orchestrator.__file__).parents[1] if source is None else source / "src"
+    path = os.pathsep.join((str(code), str(source or _ROOT)))
     return {**kept, "PYTHONPATH": path, **given}
 
 
@@ -79,6 +80,8 @@ class Server:
     words: Sequence[str]
     folder: Path
     settings: Mapping[str, object] = field(default_factory=dict)
+    source: Path | None = None
+    """The checkout that it runs; None for this one."""
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -109,7 +112,7 @@ class Server:
         words = [sys.executable, "-m", self.module, *self.words, "--port", str(self.port)]
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             self._process = subprocess.Popen(
-                words, stdout=out, stderr=err, cwd=self.folder, env=environment(self.settings)
+                words, stdout=out, stderr=err, cwd=self.folder, env=environment(self.settings, self.source)
             )
 
     def wait(self) -> None:

@@ -6,11 +6,13 @@ import gzip
 import json
 import re
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 
 from orchestrator.web.closed import PAGES
+from orchestrator.web.ready import head_of
 
 Write = Callable[..., Awaitable[list[dict[str, Any]]]]
 QUADS = "application/n-quads"
@@ -269,3 +271,9 @@ async def test_an_old_client_is_answered_as_it_understands(build: Any, write: Wr
         assert status.endswith("200 OK")
         assert headers.get("connection", "close") == "close"
         assert len(body) == int(headers["content-length"])
+
+
+@pytest.mark.parametrize("said", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b"])
+def test_no_header_of_a_ready_answer_can_become_two(said: str) -> None:
+    with pytest.raises(ValueError, match="line breaks"):
+        head_of(HTTPStatus.OK, {"Link": said, "ETag": "x"}, 0)

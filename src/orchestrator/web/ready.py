@@ -15,8 +15,13 @@ _ALWAYS: Final = "".join(f"{name}: {said}\r\n" for name, said in ALWAYS.items())
 
 
 def head_of(status: HTTPStatus, headers: Mapping[str, str], length: int) -> bytes:
-    """Return the head of an answer with `headers` and a body of `length` bytes, as far as the date."""
+    """Return the head of an answer with `headers` and a body of `length` bytes, as far as the date.
+
+    Raises ValueError for a line break in a header, as aiohttp does (RFC 9110, section 5.5).
+    """
     lines = "".join([f"{name}: {said}\r\n" for name, said in headers.items()])
+    if not lines.count("\n") == lines.count("\r") == len(headers) or "\0" in lines:
+        raise ValueError("A header may not have line breaks or NUL.")
     first = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
     return f"{first}{lines}{_ALWAYS}{hdrs.CONTENT_LENGTH}: {length}\r\n".encode()
 
