@@ -5,9 +5,11 @@ import contextlib
 import gc
 import hashlib
 import logging
+import os
 import signal
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +20,13 @@ from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
-from orchestrator.ldn import EgressSettings, Peers
+from orchestrator.ldn import EgressSettings, Peers, Remotes
+from orchestrator.pipeline.collect import Collecting, CollectSettings
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
-from orchestrator.scheduler import Timetable, TimetableSettings
-from orchestrator.screener import DirectScreener, Rulebook, ScreenerSettings, ScreeningPool
+from orchestrator.scheduler import Polling, Timetable, TimetableSettings, next_time
+from orchestrator.screener import DirectScreener, ListingReader, Rulebook, ScreenerSettings, ScreeningPool
 from orchestrator.storage import Store
 from orchestrator.web import Site, make_app, serve
 
@@ -101,6 +104,60 @@ async def open_store(settings: Settings) -> Store:
 
 
 @contextlib.asynccontextmanager
+async def collecting(
+    settings: Settings, *, catalogue: Catalogue, store: Store, screener: DirectScreener, peers: Peers
+) -> AsyncIterator[tuple[Collecting, Remotes]]:
+    """Make what reads sources, and what it reads them through."""
+    clock = SystemClock()
+    egress = replace(_egress(settings), per_host=settings.poll_per_host)
+    listings = ListingReader(rulebook_of(settings, catalogue))
+    try:
+        async with Remotes(egress, clock.now) as remotes:
+            yield (
+                Collecting(
+                    progress=store.progress,
+                    peers=peers,
+                    remotes=remotes,
+                    listings=listings,
+                    screener=screener,
+                    ledger=store.ledger,
+                    clock=clock,
+                    next_time=next_time,
+                    settings=CollectSettings(
+                        members=settings.poll_members,
+                        listing=settings.poll_listing,
+                        body=settings.inbox_body,
+                        lease=round(settings.poll_lease * 1_000),
+                        per_host=settings.poll_per_host,
+                    ),
+                ),
+                remotes,
+            )
+    finally:
+        await listings.close()
+
+
+@contextlib.asynccontextmanager
+async def collector_of(settings: Settings, store: Store) -> AsyncIterator[Collecting]:
+    """Make what reads sources by itself, without a service around it."""
+    catalogue = catalogue_of(settings)
+    screener = await asyncio.to_thread(screener_of, settings, catalogue)
+    try:
+        async with (
+            Peers(_egress(settings), catalogue.contexts, SystemClock().now) as peers,
+            collecting(settings, catalogue=catalogue, store=store, screener=screener, peers=peers) as made,
+        ):
+            yield made[0]
+    finally:
+        await screener.close()
+
+
+def owner() -> str:
+    """Return a name for this process, which no other has."""
+    return f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.asynccontextmanager
 async def running(
     settings: Settings,
     bound: socket.socket | None = None,
@@ -133,6 +190,11 @@ async def running(
             stack.push_async_callback(screener.close)
         clock, pod = SystemClock(), pod_of(settings)
         peers = await stack.enter_async_context(Peers(_egress(settings), catalogue.contexts, clock.now))
+        await store.sources.configure(settings.sources, now=clock.now())
+        reading, remotes = await stack.enter_async_context(
+            collecting(settings, catalogue=catalogue, store=store, screener=screener, peers=peers)
+        )
+        us = owner()
         timetable = Timetable(
             processing=Processing(
                 pod=pod,
@@ -150,7 +212,19 @@ async def running(
             outbox=store.outbox,
             clock=clock,
             reload=policies.reload,
+            polling=Polling(
+                collecting=reading,
+                sources=store.sources,
+                progress=store.progress,
+                remotes=remotes,
+                clock=clock,
+                owner=us,
+                at_once=settings.polled_at_once,
+                lease=round(settings.poll_lease * 1_000),
+                listens=settings.channels,
+            ),
             settings=TimetableSettings(
+                owner=us,
                 interval=settings.interval,
                 processing_lease=round(settings.processing_lease * 1_000),
                 delivery_lease=round(settings.delivery_lease * 1_000),
@@ -170,18 +244,20 @@ async def running(
                 "policySet": policies.snapshot().id,
             }
 
-        token = settings.inbox_read_token
         site = Site(
             public_url=pod.public_url,
             identity=pod.me,
             inbox_read=settings.reading,
-            read_tokens=frozenset({hashlib.sha256(token.encode()).hexdigest()} if token else ()),
+            read_tokens=_hashed(settings.inbox_read_token),
+            admin_tokens=_hashed(settings.admin_token),
             artefacts=settings.artefacts,
+            inboxes=settings.inboxes,
             limits=limits_of(settings),
             body_timeout=settings.inbox_body_timeout,
             screener=screener,
             ledger=store.ledger,
             reader=store.reader,
+            sources=store.sources,
             clock=clock,
             shapes=catalogue.shapes,
             policies=lambda: policies.snapshot().files,
@@ -243,6 +319,10 @@ def _egress(settings: Settings) -> EgressSettings:
         ports=settings.egress_ports,
         require_https=not settings.allow_http,
     )
+
+
+def _hashed(token: str) -> frozenset[str]:
+    return frozenset({hashlib.sha256(token.encode()).hexdigest()} if token else ())
 
 
 def _shown(settings: Settings) -> str:

@@ -158,7 +158,7 @@ class _Row:
 async def test_the_latest_are_found_without_reading_everything(state: str | None) -> None:
     arrivals = _Arrivals({key: "DEAD" if key % 3 else "PROCESSED" for key in range(1, 9_001, 2)})
     reader: Reader = arrivals  # type: ignore[assignment]
-    found = await latest(reader, state, 5)
+    found = await latest(reader, "inbox", state, 5)
     expected = [key for key, given in arrivals.states.items() if state in (None, given)][-5:]
     assert [row.key for row in found] == expected
     assert arrivals.read < 200

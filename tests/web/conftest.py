@@ -166,6 +166,7 @@ def build(tmp_path: Path) -> Build:
             screener=InProcessScreener(changes.get("limits", DEFAULT_LIMITS)),
             ledger=store.ledger,
             reader=cast("Reader", watched),
+            sources=store.sources,
             clock=SteppingClock(),
             contexts=bundled_contexts(),
             shapes=SHAPES,

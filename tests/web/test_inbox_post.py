@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from orchestrator.web.site import INBOX
+from orchestrator.core.source import MAIN
 
 BASE = "https://orchestrator.example"
 CONSTRAINED = f'<{BASE}/shapes/>; rel="http://www.w3.org/ns/ldp#constrainedBy"'
@@ -46,7 +46,7 @@ async def test_a_notification_is_answered_201_with_an_absolute_location_of_ours(
     location = answer.headers["Location"]
     assert location.startswith(f"{BASE}/inbox/")
     token = location.removeprefix(f"{BASE}/inbox/")
-    assert (await house.store.reader.notification(INBOX, token)) is not None
+    assert (await house.store.reader.notification(MAIN, token)) is not None
     assert CONSTRAINED in answer.headers["Link"]
     assert answer._body == b""
 

@@ -21,6 +21,7 @@ PAGES = {path.stem: path.read_text("utf-8") for path in (TOP / "docs/problems").
 KINDS = {kind.slug: kind for kind in problems.kinds() if kind.slug in problems.STATUSES}
 # These stay inside, or are an internal error to strangers.
 INSIDE: Final = {
+    "sender-refused",
     "configuration-error",
     "peer-error",
     "address-refused",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from orchestrator.cli.commands import Command
+from orchestrator.cli.given import read_given
 from orchestrator.cli.options import config_option, json_option, load_settings
 from orchestrator.cli.output import bad, count, good, plain, show
-from orchestrator.cli.sources import read_source
 
 if TYPE_CHECKING:
     from orchestrator.config import Settings
@@ -46,7 +46,7 @@ def check(source: str, *, profile: str | None, config: Path | None, is_json: boo
     if is_json and is_turtle:
         raise click.UsageError("--json and --turtle exclude each other")
     settings = load_settings(config, inbox__profile=profile).settings
-    screening = _screen(read_source(source), settings)
+    screening = _screen(read_given(source), settings)
     if is_json:
         show(_members(screening))
     elif is_turtle:

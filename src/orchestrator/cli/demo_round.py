@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 from orchestrator.bootstrap import Running
 from orchestrator.cli.demo_notifications import prepare
 from orchestrator.cli.demo_peers import Peer
-from orchestrator.cli.options import INBOX
 from orchestrator.client import Client
 from orchestrator.core.delivery import DeliveryState
+from orchestrator.core.source import MAIN
 from orchestrator.ports import Delivery, NotificationState, Query, Stored
 
 _T = TypeVar("_T")
@@ -97,7 +97,7 @@ class Round:
         token = location.removeprefix(self.inbox)
 
         async def stored() -> Stored | None:
-            return await self.service.store.reader.notification(INBOX, token)
+            return await self.service.store.reader.notification(MAIN, token)
 
         last = await _until(stored, lambda found: found is None or found.state not in _WAITING)
         return Step(
@@ -150,7 +150,7 @@ class Round:
     async def _counts(self) -> Counts:
         reader = self.service.store.reader
         return Counts(
-            inbox=len(await reader.listing(INBOX)),
+            inbox=len(await reader.listing(MAIN)),
             events=len(await reader.events(Query())),
             deliveries=len(await self.service.store.outbox.deliveries()),
             at_hub=len(self.hub.kept),

@@ -10,8 +10,8 @@ import click
 
 from orchestrator.cli.commands import Command
 from orchestrator.cli.options import (
-    INBOX,
     config_option,
+    inbox_option,
     json_option,
     limit_option,
     load_settings,
@@ -43,14 +43,15 @@ def inbox() -> None:
 )
 @click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Only those in this state.")
 @limit_option(50)
+@inbox_option
 @config_option
 @json_option
-def list_(*, state: str | None, limit: int, config: Path | None, is_json: bool) -> None:
+def list_(*, state: str | None, limit: int, inbox: str, config: Path | None, is_json: bool) -> None:
     """List the latest notifications, the newest last."""
     settings = load_settings(config).settings
     import asyncio
 
-    found, base = asyncio.run(_list(settings, state.upper() if state else None, limit))
+    found, base = asyncio.run(_list(settings, inbox, state.upper() if state else None, limit))
     if is_json:
         show([_members(stored, base) for stored in found])
     elif found:
@@ -68,10 +69,11 @@ def list_(*, state: str | None, limit: int, config: Path | None, is_json: bool) 
     ),
 )
 @click.argument("token")
+@inbox_option
 @config_option
 @json_option
 @click.option("--raw", "is_raw", is_flag=True, help="Print the bytes received and nothing else.")
-def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> None:
+def show_(token: str, *, inbox: str, config: Path | None, is_json: bool, is_raw: bool) -> None:
     """Show one notification: state, reason, warnings, event, and the text received.
 
     TOKEN is the last part of its URL; the URL itself will do.
@@ -79,7 +81,7 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
     settings = load_settings(config).settings
     import asyncio
 
-    stored, base = asyncio.run(_show(settings, _token_of(token)))
+    stored, base = asyncio.run(_show(settings, inbox, _token_of(token)))
     if is_raw:
         sys.stdout.buffer.write(stored.body)
         return
@@ -100,22 +102,24 @@ def show_(token: str, *, config: Path | None, is_json: bool, is_raw: bool) -> No
 
 @inbox.command("accept", cls=Command, examples=("orchestrator inbox accept 0b7d1c52",))
 @click.argument("token")
+@inbox_option
 @config_option
-def accept(token: str, *, config: Path | None) -> None:
+def accept(token: str, *, inbox: str, config: Path | None) -> None:
     """Let a parked notification go on, as if no policy had parked it.
 
     A running service takes it up within seconds.
     """
-    _settle(config, token, is_accepted=True)
+    _settle(config, inbox, token, is_accepted=True)
     say("Accepted: it will be processed.")
 
 
 @inbox.command("dismiss", cls=Command, examples=("orchestrator inbox dismiss 0b7d1c52",))
 @click.argument("token")
+@inbox_option
 @config_option
-def dismiss(token: str, *, config: Path | None) -> None:
+def dismiss(token: str, *, inbox: str, config: Path | None) -> None:
     """End a parked notification as IGNORED: it stays in the inbox, and never comes into the log."""
-    _settle(config, token, is_accepted=False)
+    _settle(config, inbox, token, is_accepted=False)
     say("Dismissed: it stays out of the log.")
 
 
@@ -124,7 +128,7 @@ def _token_of(text: str) -> str:
     return text.rstrip("/").rpartition("/")[2]
 
 
-def _settle(config: Path | None, token: str, *, is_accepted: bool) -> None:
+def _settle(config: Path | None, inbox: str, token: str, *, is_accepted: bool) -> None:
     import asyncio
     import getpass
 
@@ -136,45 +140,49 @@ def _settle(config: Path | None, token: str, *, is_accepted: bool) -> None:
     async def settle() -> None:
         async with open_database(settings) as store:
             now = SystemClock().now()
-            await store.ledger.settle(INBOX, _token_of(token), accept=is_accepted, who=who, now=now)
+            await store.ledger.settle(inbox, _token_of(token), accept=is_accepted, who=who, now=now)
 
     asyncio.run(settle())
 
 
-async def _list(settings: Settings, state: str | None, limit: int) -> tuple[Sequence[Stored], str]:
+async def _list(
+    settings: Settings, inbox: str, state: str | None, limit: int
+) -> tuple[Sequence[Stored], str]:
     async with open_database(settings) as store:
-        return await latest(store.reader, state, limit), store.public_url
+        return await latest(store.reader, inbox, state, limit), store.public_url
 
 
-async def latest(reader: Reader, state: str | None, limit: int) -> Sequence[Stored]:
+async def latest(reader: Reader, inbox: str, state: str | None, limit: int) -> Sequence[Stored]:
     """Return the last `limit` notifications in `state`, in order of arrival.
 
     The port reads forward only, so this steps back in growing strides until there are enough.
     """
-    start = await reader.latest(INBOX)
+    start = await reader.latest(inbox)
     stride = 2 * limit
     while True:
         start = max(0, start - stride)
-        found = [stored async for stored in _from(reader, start) if state in (None, stored.state.value)]
+        found = [
+            stored async for stored in _from(reader, inbox, start) if state in (None, stored.state.value)
+        ]
         if len(found) >= limit or start == 0:
             return found[-limit:]
         stride *= 4
 
 
-async def _from(reader: Reader, after: int) -> AsyncIterator[Stored]:
-    while page := await reader.listing(INBOX, after=after):
+async def _from(reader: Reader, inbox: str, after: int) -> AsyncIterator[Stored]:
+    while page := await reader.listing(inbox, after=after):
         for stored in page:
             yield stored
         after = page[-1].key
 
 
-async def _show(settings: Settings, token: str) -> tuple[Stored, str]:
+async def _show(settings: Settings, inbox: str, token: str) -> tuple[Stored, str]:
     from orchestrator.core.errors import NotFound
 
     async with open_database(settings) as store:
-        stored = await store.reader.notification(INBOX, token)
+        stored = await store.reader.notification(inbox, token)
     if stored is None:
-        raise NotFound(f"There is no notification {token} in the inbox.")
+        raise NotFound(f"There is no notification {token} in the inbox {inbox}.")
     return stored, store.public_url
 
 
@@ -195,7 +203,7 @@ def _members(stored: Stored, base: str) -> dict[str, object]:
     notification = stored.notification
     return {
         "token": stored.token,
-        "url": f"{base}/inbox/{stored.token}",
+        "url": f"{base}{_path(stored)}",
         "id": notification.id,
         "pattern": notification.pattern,
         "sender": notification.sender or None,
@@ -205,5 +213,11 @@ def _members(stored: Stored, base: str) -> dict[str, object]:
         "reason": stored.reason,
         "attempts": stored.attempts,
         "event": f"{base}/log/e/{stored.event}" if stored.event else None,
+        "source": stored.provenance.source if stored.provenance else None,
+        "via": stored.provenance.via if stored.provenance else None,
         "warnings": [as_json(finding) for finding in stored.warnings],
     }
+
+
+def _path(stored: Stored) -> str:
+    return f"/inbox/{stored.token}" if stored.inbox == "inbox" else f"/inbox/{stored.inbox}/{stored.token}"

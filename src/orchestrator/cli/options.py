@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 DEFAULT_FILE: Final = Path("orchestrator.toml")
-INBOX: Final = "inbox"
-"""Path name of the main inbox, as the database knows it."""
-
 config_option: Final = click.option(
     "--config",
     metavar="FILE",
@@ -27,6 +24,14 @@ config_option: Final = click.option(
 )
 json_option: Final = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 lines_option: Final = click.option("--nl", "is_lines", is_flag=True, help="Print one line of JSON each.")
+
+inbox_option: Final = click.option(
+    "--inbox",
+    default="inbox",
+    show_default=True,
+    metavar="NAME",
+    help="Which inbox: one of inbox.names, or log for what followed logs told.",
+)
 
 
 def limit_option(default: int) -> Callable[[_Command], _Command]:

@@ -30,6 +30,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "policy": "Check policy files.",
     "read": "Print each notification in an inbox.",
     "send": "Discover an inbox and POST a notification to it.",
+    "source": "Poll remote inboxes and event logs, and see how that goes.",
     "serve": "Run the service: inbox, event log, policies, deliveries.",
 }
 """Each command, which is called like its module, and its help in short: help must not import them all."""

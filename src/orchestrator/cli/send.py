@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.commands import Command
+from orchestrator.cli.given import read_given
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import bad, good, plain, say, show
-from orchestrator.cli.sources import read_source
 from orchestrator.cli.specimens import specimen
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def send(source: str | None, *, to: str | None, pattern: str | None, dry_run: bo
         raise click.UsageError("give a FILE, or --pattern for a specimen")
     if pattern is not None and to is None and not dry_run:
         raise click.UsageError("the target of a specimen does not exist: say --to URL, or --dry-run")
-    body = specimen(pattern) if pattern is not None else read_source(source or "-")
+    body = specimen(pattern) if pattern is not None else read_given(source or "-")
     import asyncio
 
     if dry_run:

@@ -7,8 +7,8 @@ name many, and the terms of LDP and AS2 mostly do without them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urldefrag
 
@@ -21,14 +21,17 @@ from orchestrator.core.strict_json import Json, Limits, parse
 # The same on every request, since an ETag belongs to a representation.
 ACCEPT: Final = f"{v.JSON_LD}, {v.TURTLE};q=0.9, {v.ACTIVITY_JSON};q=0.8, {v.JSON};q=0.5, */*;q=0.1"
 NEXT: Final = (v.AS + "next", v.HYDRA + "next")
+MARKS: Final = (v.MODIFIED, v.SIZE)
+"""What a listing may say of a member that changes when it does."""
 _INBOX: Final = (v.INBOX, v.AS + "inbox")
 _TYPE: Final = v.RDF + "type"
 _TELLING: Final = frozenset((*_INBOX, *NEXT, v.CONTAINS, _TYPE))
-_TURTLE: Final = (v.TURTLE, "application/n-triples")
+_TURTLE: Final = (v.TURTLE, v.N_TRIPLES)
 _UNTOLD: Final = ("", "application/octet-stream", "text/plain")
 # Users, queries and fragments of URLs may be secret; errors leave them out.
 _PRIVATE: Final = re.compile(r"(?<=//)[^/@]*@|[?#].*")
-_CONTAINERS: Final = frozenset(v.LDP + name for name in ("Container", "BasicContainer", "DirectContainer"))
+_LONGEST_MARK: Final = 64
+CONTAINERS: Final = frozenset(v.LDP + name for name in ("Container", "BasicContainer", "DirectContainer"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class Document:
     """Whether it lists members, or could: the container may be empty."""
     left_out: tuple[str, ...] = ()
     """Contexts that it names and we do not know."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """What it says of the size and the last change of each resource, by URL."""
 
 
 def read(body: bytes, media_type: str, url: str, contexts: Contexts) -> Document:
@@ -82,20 +87,42 @@ def of_json(document: Json, url: str, contexts: Contexts) -> Document:
     told = _document(links, url)
     # An empty array leaves no triple behind, and still says that this is a listing.
     empty = any(v.CONTAINS in node for node in expanded)
-    return replace(told, is_listing=told.is_listing or empty, left_out=left_out)
+    is_listing = told.is_listing or empty
+    return replace(told, is_listing=is_listing, left_out=left_out, marks=_marks_of(expanded))
 
 
 def of_graph(graph: Graph, url: str) -> Document:
     """Read RDF that came from `url`."""
     found = []
+    marks: dict[str, str] = {}
     for subject, predicate, target in graph:
         value = str(target)
+        if str(predicate) in MARKS:
+            marks[str(subject)] = mark(marks.get(str(subject), ""), str(predicate), value)
         if str(predicate) not in _TELLING or (isinstance(target, Literal) and not _is_web(value)):
             continue
         ends = (f"_:{node}" if isinstance(node, BNode) else str(node) for node in (subject, target))
         found.append((next(ends), str(predicate), next(ends)))
     # A graph has no order; the same answer should give the same list.
-    return _document(tuple(sorted(found)), url)
+    return replace(_document(tuple(sorted(found)), url), marks=marks)
+
+
+def mark(known: str, predicate: str, value: str) -> str:
+    """Return what is `known` of a resource with one more of `MARKS`; the order of telling is no matter."""
+    modified, _, size = known.partition(" ")
+    value = value[:_LONGEST_MARK].replace(" ", "")
+    return f"{value} {size}" if predicate == v.MODIFIED else f"{modified} {value}"
+
+
+def _marks_of(expanded: Expanded) -> dict[str, str]:
+    marks: dict[str, str] = {}
+    for node in expanded:
+        for predicate in MARKS:
+            for held in node.get(predicate, ()):
+                resource = node.get("@id")
+                if isinstance(resource, str) and isinstance(held, dict) and "@value" in held:
+                    marks[resource] = mark(marks.get(resource, ""), predicate, str(held["@value"]))
+    return marks
 
 
 def expand_known(document: Json, url: str, contexts: Contexts) -> tuple[Expanded, tuple[str, ...]]:
@@ -147,7 +174,7 @@ def _kind(media_type: str) -> str:
 
 def _document(links: tuple[tuple[str, str, str], ...], url: str) -> Document:
     is_listing = any(
-        predicate == v.CONTAINS or (predicate == _TYPE and target in _CONTAINERS)
+        predicate == v.CONTAINS or (predicate == _TYPE and target in CONTAINERS)
         for _, predicate, target in links
     )
     return Document(url=urldefrag(url).url, links=links, is_listing=is_listing)

@@ -6,7 +6,8 @@ OrchestratorError
 │   ├── TooLarge               stage 1: more bytes than an inbox takes
 │   ├── UnacceptableDocument   stage 3: not one AS2 activity with known contexts
 │   ├── ShapeViolated          stage 4: a SHACL violation
-│   └── TooCostly              screening took more than its budget
+│   ├── TooCostly              screening took more than its budget
+│   └── SenderRefused          stage 5: this sender may not have written it
 ├── UnsupportedMediaType
 ├── ConflictingContent         same sender and id, other content
 ├── NotFound
@@ -20,6 +21,7 @@ OrchestratorError
 ├── PeerError                  somebody else's server
 │   ├── AddressRefused         the guarded egress will not connect there
 │   ├── PeerUnreachable        no answer
+│   │   └── PeerBusy           429 or 503: come back later
 │   ├── AnswerRefused          an answer that we cannot use (too large, a redirect, nonsense)
 │   └── InboxNotFound          discovery ended without an inbox
 └── StorageError               the database did not do what was asked
@@ -91,6 +93,12 @@ class TooCostly(ScreeningRefused):
     """Screening the notification took more time than it may."""
 
     slug = "too-costly"
+
+
+class SenderRefused(ScreeningRefused):
+    """The sender is none of those that this source's or inbox's policy admits."""
+
+    slug = "sender-refused"
 
 
 class UnsupportedMediaType(OrchestratorError):
@@ -169,6 +177,15 @@ class PeerUnreachable(PeerError):
     """The server did not answer."""
 
     slug = "peer-unreachable"
+
+
+class PeerBusy(PeerUnreachable):
+    """The server asks to be left alone for a while."""
+
+    def __init__(self, message: str | None = None, retry_after: float | None = None) -> None:
+        """Take the seconds that it asks for, where it says so."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class AnswerRefused(PeerError):

@@ -2,5 +2,6 @@
 
 from orchestrator.ldn.egress import EgressSettings, guarded_session, is_public
 from orchestrator.ldn.peers import Peers
+from orchestrator.ldn.remotes import Patience, Remotes
 
-__all__ = ["EgressSettings", "Peers", "guarded_session", "is_public"]
+__all__ = ["EgressSettings", "Patience", "Peers", "Remotes", "guarded_session", "is_public"]

@@ -1,32 +1,26 @@
 """Discovery of inboxes, delivery to them, and the status of a resource (the port `Peers`)."""
 
 import asyncio
-import errno
-import os
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from urllib.parse import urldefrag, urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from orchestrator.core import container, links
 from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import AddressRefused, AnswerRefused, InboxNotFound, PeerError, PeerUnreachable
+from orchestrator.core.errors import AddressRefused, AnswerRefused, InboxNotFound, PeerUnreachable
 from orchestrator.core.jsonld import Contexts
+from orchestrator.ldn.asking import MOST_REDIRECTS, NO_HEAD, REDIRECTING, explain, join
 from orchestrator.ldn.egress import EgressSettings, guarded_session, read_url, shown
 from orchestrator.ports import Answer
 
 HOUR: Final = 3_600_000
 """Milliseconds."""
 _REMEMBERED: Final = 1_024
-_REDIRECTS: Final = 3
-_REDIRECTING: Final = frozenset((301, 302, 303, 307, 308))
 _TRY_AGAIN: Final = frozenset((408, 425, 429))
-_NO_HEAD: Final = frozenset((405, 501))
 _DETAIL: Final = 1_000
 _CHUNK: Final = 8_192
 
@@ -115,7 +109,7 @@ class Peers:
             location = answer.headers.get("Location")
             return Answer(
                 status=answer.status,
-                location=_join(inbox, location) if location else None,
+                location=join(inbox, location) if location else None,
                 retry_after=links.retry_after(answer.headers.get("Retry-After"), self._now()),
                 detail=_printable(beginning),
             )
@@ -124,7 +118,7 @@ class Peers:
         """Return the status of a HEAD of `url`, or of a GET where HEAD is not known; follow no redirect."""
         with suppress(AnswerRefused):
             async with self._ask("HEAD", url, {"Accept": "*/*"}) as answer:
-                if answer.status not in _NO_HEAD:
+                if answer.status not in NO_HEAD:
                     return answer.status
         async with self._ask("GET", url, {"Accept": "*/*"}) as answer:
             return answer.status
@@ -155,12 +149,12 @@ class Peers:
         while True:
             async with self._ask(method, url, {"Accept": container.ACCEPT}) as answer:
                 location = answer.headers.get("Location")
-                if answer.status not in _REDIRECTING or not location:
+                if answer.status not in REDIRECTING or not location:
                     return await self._found(method, url, hops, answer)
             hops += 1
-            if hops > _REDIRECTS:
-                raise AnswerRefused(f"{shown(url)} redirects more than {_REDIRECTS} times.")
-            url = _join(url, location)
+            if hops > MOST_REDIRECTS:
+                raise AnswerRefused(f"{shown(url)} redirects more than {MOST_REDIRECTS} times.")
+            url = join(url, location)
 
     async def _found(self, method: str, url: str, hops: int, answer: aiohttp.ClientResponse) -> _Found:
         if answer.status in _TRY_AGAIN or (answer.status >= 500 and method == "GET"):  # noqa: PLR2004
@@ -192,7 +186,7 @@ class Peers:
             ) as answer:
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _explain(error, url) from None
+            raise explain(error, url) from None
 
     async def _read(self, answer: aiohttp.ClientResponse, into: bytearray) -> bool:
         """Add the body to `into`, up to the limit; return whether that was all of it."""
@@ -206,46 +200,11 @@ class Peers:
         return True
 
 
-def _explain(error: Exception, url: str) -> PeerError:
-    """Say in our words what aiohttp, the system or TLS says in theirs."""
-    kind: type[PeerError] = PeerUnreachable
-    match error:
-        case TimeoutError():
-            said = "no answer in time"
-        case aiohttp.ClientConnectorDNSError():
-            said = "the host name cannot be resolved"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as why):
-            said = f"the certificate is not valid: {why.verify_message}"
-        case aiohttp.ClientSSLError():
-            said = "TLS failed"
-        case aiohttp.ClientConnectorError():
-            said = os.strerror(error.os_error.errno or errno.EHOSTUNREACH).lower()
-        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
-            kind, said = AnswerRefused, "the answer is not HTTP"
-        case aiohttp.ClientError() | OSError() if not isinstance(error, aiohttp.InvalidURL):
-            said = "the connection was closed without an answer"
-        case _:
-            # A host name that DNS cannot hold ends here (UnicodeError is a ValueError).
-            kind, said = AddressRefused, "this address cannot be asked"
-    return kind(f"{shown(url)}: {said}.")
-
-
 def _not_found(target: str, found: _Found, left_out: tuple[str, ...]) -> InboxNotFound:
     if not 200 <= found.status < 300:  # noqa: PLR2004
         return InboxNotFound(f"{shown(found.url)} answered {found.status}, so its inbox is not known.")
     reason = f"; its contexts {', '.join(left_out)} are not known here" if left_out else ""
     return InboxNotFound(f"{shown(target)} advertises no LDN inbox{reason}.")
-
-
-def _join(base: str, reference: str) -> str:
-    """Return `reference` as an absolute URL; what cannot be joined stays as it is, to be refused."""
-    try:
-        joined = urljoin(base, reference)
-    except ValueError:
-        return reference
-    # RFC 9110, section 10.2.2: a Location without a fragment inherits that of the request.
-    fragment = urldefrag(base).fragment
-    return f"{joined}#{fragment}" if fragment and "#" not in joined else joined
 
 
 def _printable(beginning: bytes | bytearray) -> str:

@@ -259,7 +259,8 @@ class Processing:
         if not self.pod.artefacts:
             return True
         me = self.pod.me
-        to_us = notification.target == me.id or notification.target_inbox == me.inbox
+        # Specialised inboxes are below the main one.
+        to_us = notification.target == me.id or (notification.target_inbox or "").startswith(me.inbox)
         about_ours = any(
             self.pod.owns(iri)
             for iri in (artefact, *notification.objects, *notification.contexts, *notification.inner_objects)
@@ -274,7 +275,8 @@ class Processing:
             ours.add(artefact)
         return Facts(
             sender=notification.sender,
-            trust="unknown",  # an open inbox has not checked who wrote
+            # An open inbox has not checked who wrote; a source may answer for it.
+            trust="unknown" if case.claimed.provenance is None else case.claimed.provenance.trust,
             artefacts=tuple(sorted(ours)),
             me=(self.pod.me.id,),
             solicited=case.thread is not None,

@@ -1,10 +1,12 @@
 """Stage 1 of a notification's way: body → screened → kept once → receipt."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.core.errors import (
     ScreeningRefused,
+    SenderRefused,
     ShapeViolated,
     TooCostly,
     TooLarge,
@@ -12,8 +14,9 @@ from orchestrator.core.errors import (
     UnreadableBytes,
 )
 from orchestrator.core.finding import Finding
+from orchestrator.core.notification import Notification
 from orchestrator.core.screening import Screening
-from orchestrator.ports import Arrival, Clock, Ledger, Receipt, Screener
+from orchestrator.ports import Arrival, Clock, Ledger, Provenance, Receipt, Screener
 
 _REFUSALS: Final = {
     error.slug: error for error in (UnreadableBytes, TooLarge, UnacceptableDocument, ShapeViolated, TooCostly)
@@ -29,9 +32,17 @@ class Received:
 
 
 async def receive(
-    body: bytes, *, inbox: str, media_type: str, screener: Screener, ledger: Ledger, clock: Clock
+    body: bytes,
+    *,
+    inbox: str,
+    media_type: str,
+    screener: Screener,
+    ledger: Ledger,
+    clock: Clock,
+    provenance: Provenance | None = None,
+    admits: Callable[[Notification], bool] | None = None,
 ) -> Received:
-    """Screen `body` and keep it durably in `inbox`.
+    """Screen `body` and keep it durably in `inbox`; `admits` judges its sender.
 
     Raises `ScreeningRefused` (of the stage's own class, with all its findings), `ConflictingContent`,
     `Overloaded` or `StorageError`; then nothing was kept.
@@ -39,6 +50,8 @@ async def receive(
     screening = await screener.screen(body)
     refuse(screening)
     assert screening.notification is not None
+    if admits is not None and not admits(screening.notification):
+        raise SenderRefused
     receipt = await ledger.keep(
         Arrival(
             inbox=inbox,
@@ -47,6 +60,7 @@ async def receive(
             received=clock.now(),
             notification=screening.notification,
             warnings=screening.findings,
+            provenance=provenance,
         )
     )
     return Received(receipt=receipt, warnings=screening.findings)

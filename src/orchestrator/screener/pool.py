@@ -25,6 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 from orchestrator.core.errors import Overloaded, StorageError, TooCostly
 from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import Contexts
+from orchestrator.core.listing import Members, whole
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
@@ -112,6 +113,12 @@ class ScreeningPool:
         return await self._call(
             _judge, body, facts, policies.id, policies.files, timeout=self._settings.budget
         )
+
+    async def read_listing(
+        self, body: bytes, media_type: str, url: str, most: int
+    ) -> tuple[Members, tuple[str, ...]]:
+        """Read a listing (see `core.listing`). Raises `AnswerRefused`, `TooCostly`, `Overloaded`."""
+        return await self._call(_listing, body, media_type, url, most, timeout=self._settings.budget)
 
     async def _call(self, function: Callable[..., _T], *arguments: object, timeout: float) -> _T:  # noqa: ASYNC109
         if self._under_way >= self._settings.waiting:
@@ -204,6 +211,10 @@ def _ready() -> bool:
 
 def _screen(body: bytes) -> Screening:
     return screen(body, _worker["rules"])
+
+
+def _listing(body: bytes, media_type: str, url: str, most: int) -> tuple[Members, tuple[str, ...]]:
+    return whole(body, media_type, url, _worker["rules"].contexts, most=most)
 
 
 def _judge(body: bytes, facts: Facts, set_id: str, files: Mapping[str, str]) -> Judgement:

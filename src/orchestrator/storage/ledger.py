@@ -2,7 +2,8 @@
 
 import functools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
 
@@ -45,6 +46,8 @@ _BEGIN: Final = sa.insert(processing).from_select(
         sa.literal_column("0"),
     ).where(_n.token.in_(bindparam("tokens", expanding=True))),
 )
+_FOUND: Final = Bulk(sa.insert(schema.provenance), [column.name for column in schema.provenance.columns])
+_KEYS: Final = sa.select(_n.token, _n.key).where(_n.token.in_(bindparam("tokens", expanding=True)))
 _FIRST: Final = sa.select(_n.token, _n.digest).where(
     _n.log == LOG,
     _n.inbox == bindparam("inbox"),
@@ -54,6 +57,7 @@ _FIRST: Final = sa.select(_n.token, _n.digest).where(
 _WAITING: Final = (
     sa.select(*rows.CLAIMED)
     .join(notification, _n.key == _p.notification)
+    .outerjoin(schema.provenance, rows.FOUND)
     .where(
         _p.log == LOG,
         schema.WAITING,
@@ -163,11 +167,26 @@ class SqlLedger:
             fresh = {row.token for row in find_each(connection, _HERE, "tokens", tokens)}
         if fresh:
             connection.execute(_BEGIN, {"tokens": list(fresh)})
+            _say_where(transaction, dict(zip(tokens, arrivals, strict=True)), fresh)
             transaction.changed.add("notification")
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
             for arrival, token in zip(arrivals, tokens, strict=True)
         ]
+
+
+def _say_where(transaction: Transaction, arrivals: Mapping[str, Arrival], fresh: AbstractSet[str]) -> None:
+    """Write where those of `fresh` were found that nobody posted."""
+    found = {token: arrivals[token].provenance for token in fresh if arrivals[token].provenance is not None}
+    if not found:
+        return
+    keys = find_each(transaction.connection, _KEYS, "tokens", found)
+    values = [
+        {"notification": row.key, "log": LOG, "source": where.source, "via": where.via, "trust": where.trust}
+        for row in keys
+        if (where := found[row.token]) is not None
+    ]
+    _FOUND.run(transaction.connection, values)
 
 
 def _claim(transaction: Transaction, owner: str, *, limit: int, now: int, until: int) -> Sequence[Claimed]:

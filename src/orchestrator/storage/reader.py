@@ -26,6 +26,7 @@ _IS_OF: Final = _p.notification == _n.key
 _LISTING: Final = (
     sa.select(*rows.STORED)
     .join(schema.processing, _IS_OF)
+    .outerjoin(schema.provenance, rows.FOUND)
     .where(_n.log == LOG, _n.inbox == bindparam("inbox"), _n.key > bindparam("after"))
     .order_by(_n.key)
     .limit(bindparam("limit"))
@@ -42,6 +43,7 @@ _LATEST: Final = (
 _NOTIFICATION: Final = (
     sa.select(*rows.STORED)
     .join(schema.processing, _IS_OF)
+    .outerjoin(schema.provenance, rows.FOUND)
     .where(_n.token == bindparam("token"), _n.inbox == bindparam("inbox"), _n.log == LOG)
 )
 _HEAD: Final = sa.select(_h.sequence, _h.created).where(_h.log == LOG)

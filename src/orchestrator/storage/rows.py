@@ -14,7 +14,7 @@ from orchestrator.core.delivery import DeliveryState
 from orchestrator.core.event import Draft, LifecycleEvent, artefact_id
 from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
-from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Stored
+from orchestrator.ports import Arrival, Claimed, Delivery, Lease, NotificationState, Provenance, Stored
 from orchestrator.storage import schema
 
 # Name → default; what must be given has none.
@@ -27,6 +27,7 @@ AnyRow = sa.Row[*tuple[Any, ...]]
 _n = schema.notification.c
 _p = schema.processing.c
 _e = schema.event.c
+_o = schema.provenance.c
 
 STORED: Final = (
     _n.key,
@@ -41,6 +42,9 @@ STORED: Final = (
     _p.reason,
     _p.attempts,
     _p.event,
+    _o.source,
+    _o.via,
+    _o.trust,
 )
 """The columns of `stored`."""
 CLAIMED: Final = (
@@ -53,8 +57,13 @@ CLAIMED: Final = (
     _p.attempts,
     _p.accepted,
     _p.fence,
+    _o.source,
+    _o.via,
+    _o.trust,
 )
 """The columns of `claimed`."""
+FOUND: Final = _o.notification == _n.key
+"""How provenance is joined; most notifications have none."""
 EVENT: Final = (
     _e.sequence,
     _e.created,
@@ -115,7 +124,12 @@ def stored(row: AnyRow) -> Stored:
         reason=row.reason,
         attempts=row.attempts,
         event=row.event,
+        provenance=_provenance(row.source, row.via, row.trust),
     )
+
+
+def _provenance(source: str | None, via: str, trust: Any) -> Provenance | None:  # noqa: ANN401
+    return None if source is None else Provenance(source=source, via=via, trust=trust)
 
 
 def fresh(arrival: Arrival, token: str, *, owner: str) -> Claimed:
@@ -128,12 +142,13 @@ def fresh(arrival: Arrival, token: str, *, owner: str) -> Claimed:
         received=arrival.received,
         notification=arrival.notification,
         attempts=1,
+        provenance=arrival.provenance,
     )
 
 
 def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
     """Return a notification from its `CLAIMED` columns, read just before `owner` took it."""
-    _, inbox, token, body, received, text, attempts, accepted, fence = row
+    _, inbox, token, body, received, text, attempts, accepted, fence, source, via, trust = row
     return Claimed(
         lease=Lease(key=token, owner=owner, fence=fence + 1, until=until),
         inbox=inbox,
@@ -143,6 +158,7 @@ def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
         notification=_notification(text),
         attempts=attempts + 1,
         accepted=bool(accepted),
+        provenance=_provenance(source, via, trust),
     )
 
 

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from orchestrator.core.delivery import DeliveryState
 from orchestrator.ports import NotificationState
+from orchestrator.ports.sources import MemberState
 
 LOG: Final = 1
 """The one log of an instance (wire.md section 0)."""
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The migration that makes what is declared here."""
 
 BigId: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -139,6 +140,68 @@ processing: Final = sa.Table(
 
 Apart from the notification, because a change writes a whole page, and there a page holds one row.
 """
+
+provenance: Final = sa.Table(
+    "provenance",
+    metadata,
+    sa.Column("notification", BigId, primary_key=True, autoincrement=False),
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("trust", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["notification"], ["notification.key"], name="provenance_notification"),
+)
+"""Where we found the notifications that nobody posted to us."""
+
+source: Final = sa.Table(
+    "source",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("declared", sa.Text, nullable=False),
+    sa.Column("declared_by", sa.Text, nullable=False),
+    sa.Column("paused", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("next_at", Milliseconds, nullable=False),
+    sa.Column("asked", Milliseconds),
+    sa.Column("progress", sa.Text, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempted", Milliseconds),
+    sa.Column("succeeded", Milliseconds),
+    sa.Column("owner", sa.Text),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_until", Milliseconds),
+    sa.PrimaryKeyConstraint("log", "name", name="source_key"),
+    sa.CheckConstraint(
+        "declared_by = 'configuration' OR declared_by = 'operator'", name="source_declared_by"
+    ),
+)
+"""The remote inboxes and logs that are polled, how far each was read, and who reads it now."""
+
+member: Final = sa.Table(
+    "member",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("mark", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("token", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("seen", Milliseconds, nullable=False),
+    sa.Column("retry_at", Milliseconds),
+    sa.PrimaryKeyConstraint("log", "source", "url", name="member_key"),
+    sa.ForeignKeyConstraint(["log", "source"], ["source.log", "source.name"], name="member_source"),
+    _one_of(MemberState, "member_state"),
+    sa.CheckConstraint("state <> 'RETRY' OR retry_at IS NOT NULL", name="member_retry"),
+    # Counting members, for those who watch, reads this index and nothing else.
+    sa.Index("member_by_state", "log", "source", "state", "seen"),
+    _partial("member_due", "log", "source", "retry_at", where=sa.text("retry_at IS NOT NULL")),
+    sqlite_with_rowid=False,
+)
+"""What became of each member of a source, so that none is fetched twice unless it has changed."""
 
 delivery: Final = sa.Table(
     "delivery",

@@ -1,4 +1,4 @@
-"""The store: one database behind the ports `Ledger`, `Reader` and `Outbox`."""
+"""The store: one database behind the ports `Ledger`, `Reader`, `Outbox`, `Sources` and `Progress`."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,13 +7,16 @@ import sqlalchemy as sa
 
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.ports import Ledger, Outbox, Reader
+from orchestrator.ports.sources import Progress, Sources
 from orchestrator.storage import schema
 from orchestrator.storage.engine import open_engine
 from orchestrator.storage.ledger import SqlLedger
 from orchestrator.storage.migrate import migrate
 from orchestrator.storage.outbox import SqlOutbox
+from orchestrator.storage.progress import SqlProgress
 from orchestrator.storage.reader import SqlReader
 from orchestrator.storage.readers import Readers
+from orchestrator.storage.sources import SqlSources
 from orchestrator.storage.writer import Change, Counters, Writer
 
 WAITING: Final = 1_024
@@ -26,6 +29,8 @@ class Store:
     ledger: Ledger
     reader: Reader
     outbox: Outbox
+    sources: Sources
+    progress: Progress
 
     def __init__(self, engine: sa.Engine, *, public_url: str, waiting: int = WAITING) -> None:
         """Take an engine whose database has today's schema; `Store.open` makes sure of that."""
@@ -38,6 +43,8 @@ class Store:
         self.ledger = SqlLedger(engine, self._writer, self._readers, public_url=base)
         self.reader = SqlReader(self._readers, public_url=base)
         self.outbox = SqlOutbox(self._writer, self._readers)
+        self.sources = SqlSources(self._writer, self._readers)
+        self.progress = SqlProgress(engine, self._writer, self._readers)
 
     @classmethod
     def open(

@@ -14,8 +14,8 @@ from sqlalchemy import exc
 from orchestrator.core.errors import OrchestratorError, Overloaded, StorageError
 from orchestrator.storage import engine as engines
 
-Change = Literal["notification", "event", "delivery"]
-"""What is new since a commit: a notification that may go on, an event, a delivery that is due."""
+Change = Literal["notification", "event", "delivery", "source"]
+"""What is new since a commit: a notification that may go on, an event, a delivery that is due, a source."""
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")

@@ -1,6 +1,6 @@
 """The routes, and OPTIONS for all of them (floor 4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -11,10 +11,12 @@ from orchestrator.web import (
     inbox,
     log,
     log_page,
+    metrics,
     notification,
     problems,
     profile,
     shapes,
+    sources,
 )
 from orchestrator.web.answering import Handler, guarded
 from orchestrator.web.body import ACCEPT_POST, expect
@@ -24,6 +26,10 @@ from orchestrator.web.site import SITE, Site
 
 _SLUG: Final = "[a-z0-9][a-z0-9.-]{0,79}"
 _KEPT: Final = "{token:[A-Za-z0-9_-]{1,128}}"
+# A name is shorter than a token, so that neither is taken for the other.
+_INBOX: Final = "{inbox:[a-z][a-z0-9-]{0,30}}"
+_IN_IT: Final = "{token:[0-9a-f]{32}}"
+_SOURCE: Final = "{name:[a-z0-9][a-z0-9-]{0,63}}"
 _ARTEFACT: Final = "{id:[a-z2-7]{26}}"
 _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/": {"GET": profile.show},
@@ -31,6 +37,9 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     inbox.PATH: {"GET": inbox.show, "POST": inbox.post},
     f"/inbox/{_KEPT}": {"GET": notification.show},
     f"/inbox/{_KEPT}/report": {"GET": notification.report},
+    f"/inbox/{_INBOX}/": {"GET": inbox.show, "POST": inbox.post},
+    f"/inbox/{_INBOX}/{_IN_IT}": {"GET": notification.show},
+    f"/inbox/{_INBOX}/{_IN_IT}/report": {"GET": notification.report},
     log_page.PATH: {"GET": log.show},
     "/log/e/{sequence:[1-9][0-9]{0,17}}": {"GET": log.event},
     "/artefacts": {"GET": artefacts.find},
@@ -43,6 +52,10 @@ _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     f"/policies/{{name:{_SLUG}}}": {"GET": shapes.policy},
     "/problems/": {"GET": problems.index},
     f"/problems/{{slug:{_SLUG}}}": {"GET": problems.page},
+    sources.PATH: {"GET": sources.listing, "POST": sources.add},
+    f"{sources.PATH}{_SOURCE}": {"GET": sources.show, "DELETE": sources.remove},
+    f"{sources.PATH}{_SOURCE}/{{change:{sources.CHANGES}}}": {"POST": sources.change},
+    "/metrics": {"GET": metrics.show},
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
 }
@@ -58,23 +71,24 @@ def make_app(site: Site) -> web.Application:
     for path, methods in _ROUTES.items():
         resource = app.router.add_resource(path)
         handlers = dict(methods)
-        handlers["HEAD"] = handlers["GET"]
-        handlers["OPTIONS"] = _options(takes_posts="POST" in methods)
+        if "GET" in methods:
+            handlers["HEAD"] = handlers["GET"]
+        handlers["OPTIONS"] = _options((*handlers, "OPTIONS"))
         for method, handler in handlers.items():
             resource.add_route(method, guarded(handler, path=path), expect_handler=expect)
     return app
 
 
-def _options(*, takes_posts: bool) -> Handler:
+def _options(methods: Iterable[str]) -> Handler:
     """Return the handler that says what a resource takes, to people and to browsers' preflights."""
-    allow = "GET, HEAD, OPTIONS, POST" if takes_posts else "GET, HEAD, OPTIONS"
+    allow = ", ".join(sorted(methods))
     headers = {
         "Allow": allow,
         "Access-Control-Allow-Methods": allow,
         "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID",
         "Access-Control-Max-Age": "86400",
     }
-    if takes_posts:
+    if "POST" in allow:
         headers["Accept-Post"] = ACCEPT_POST
 
     async def options(_request: web.Request) -> web.Response:

@@ -8,7 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import NotFound
 from orchestrator.core.screening import Screening
+from orchestrator.core.source import MAIN
 from orchestrator.pipeline.receive import receive
 from orchestrator.web import parameters
 from orchestrator.web.body import posted_type, read_body
@@ -29,10 +31,10 @@ from orchestrator.web.representation import (
     respond,
 )
 from orchestrator.web.security import require_reader
-from orchestrator.web.site import INBOX, SITE, Site
+from orchestrator.web.site import SITE, Site, inbox_path
 from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
 
-PATH: Final = "/inbox/"
+PATH: Final = inbox_path(MAIN)
 
 
 async def post(request: web.Request) -> web.StreamResponse:
@@ -42,6 +44,7 @@ async def post(request: web.Request) -> web.StreamResponse:
     could still refuse.
     """
     site = request.app[SITE]
+    inbox = inbox_of(request)
     rehearses = parameters.flag(request, "dry-run")
     media_type = posted_type(request)
     body = await read_body(request, limit=site.limits.body, timeout=site.body_timeout)
@@ -49,13 +52,13 @@ async def post(request: web.Request) -> web.StreamResponse:
         return await _rehearse(request, await site.screener.screen(body))
     received = await receive(
         body,
-        inbox=INBOX,
+        inbox=inbox,
         media_type=media_type,
         screener=site.screener,
         ledger=site.ledger,
         clock=site.clock,
     )
-    location = site.url(PATH + received.receipt.token)
+    location = site.url(inbox_path(inbox) + received.receipt.token)
     headers = {"Location": location}
     if received.warnings:
         headers["Link"] = link(f"{location}/report", "describedby")
@@ -87,23 +90,28 @@ async def show(request: web.Request) -> web.Response:
     """Answer with the listing; a reader who has it already costs one look-up, not a list."""
     site = request.app[SITE]
     require_reader(request, site)
+    inbox = inbox_of(request)
+    url = site.url(inbox_path(inbox))
     given = parameters.read(request, ("after",))
     after = parameters.integer(given, "after", low=0, high=parameters.LARGEST, default=0)
     chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE))
-    latest = await site.reader.latest(INBOX)
-    headers = reader_headers(site, entity_tag(chosen, site.url(PATH), latest, after, site.listing_size))
+    latest = await site.reader.latest(inbox)
+    headers = reader_headers(site, entity_tag(chosen, url, latest, after, site.listing_size))
     if is_unchanged(request, headers):
         return not_modified(headers)
-    kept = await _kept(site, after)
+    kept = await site.reader.tokens(inbox, after=after, limit=site.listing_size)
     if len(kept) >= site.listing_size and kept[-1][0] < latest:
-        headers["Link"] = link(f"{site.url(PATH)}?after={kept[-1][0]}", "next")
+        headers["Link"] = link(f"{url}?after={kept[-1][0]}", "next")
     render = _turtle if chosen == v.TURTLE else _json_ld
-    return respond(render(site.url(PATH), [token for _, token in kept]), chosen, headers)
+    return respond(render(url, [token for _, token in kept]), chosen, headers)
 
 
-async def _kept(site: Site, after: int) -> Sequence[tuple[int, str]]:
-    """Return key and token of the notifications after the key `after`, as many as a listing shows."""
-    return await site.reader.tokens(INBOX, after=after, limit=site.listing_size)
+def inbox_of(request: web.Request) -> str:
+    """Return the name of the inbox that the path is about. Raises `NotFound` where we have none such."""
+    name = request.match_info.get("inbox", MAIN)
+    if name != MAIN and name not in request.app[SITE].inboxes:
+        raise NotFound
+    return name
 
 
 def reader_headers(site: Site, tag: str) -> dict[str, str]:
@@ -132,7 +140,8 @@ def _turtle(inbox: str, tokens: Sequence[str]) -> str:
 
 
 async def slash(request: web.Request) -> web.Response:
-    """Send a reader of `/inbox` to the inbox's one URL, with what was asked."""
+    """Send a reader of `/inbox` to the inbox's one URL, with what was asked; others likewise."""
     query = request.rel_url.raw_query_string
-    location = request.app[SITE].url(PATH) + (f"?{query}" if query else "")
+    name = request.match_info.get("token", MAIN)
+    location = request.app[SITE].url(inbox_path(name)) + (f"?{query}" if query else "")
     return web.Response(status=308, headers={"Location": location})

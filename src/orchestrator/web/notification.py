@@ -5,7 +5,7 @@ from aiohttp import web
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotFound
 from orchestrator.ports import Stored
-from orchestrator.web.inbox import PATH, reader_headers
+from orchestrator.web.inbox import inbox_of, reader_headers, slash
 from orchestrator.web.rendering import RENDERER
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -18,7 +18,7 @@ from orchestrator.web.representation import (
     respond,
 )
 from orchestrator.web.security import require_reader
-from orchestrator.web.site import INBOX, SITE
+from orchestrator.web.site import SITE, inbox_path
 from orchestrator.web.texts import linked
 from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
 
@@ -26,12 +26,14 @@ from orchestrator.web.violations import GRAPHS, as_graph, as_json, dump
 async def show(request: web.Request) -> web.Response:
     """Answer with the bytes received, under the JSON name that the reader prefers, or as RDF."""
     site = request.app[SITE]
+    if "inbox" not in request.match_info and request.match_info["token"] in site.inboxes:
+        return await slash(request)
     stored = await _stored(request)
     chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE, v.N_QUADS))
     headers = reader_headers(site, entity_tag(chosen, stored.token, stored.notification.digest))
     if is_unchanged(request, headers):
         return not_modified(headers)
-    headers["Link"] = link(f"{site.url(PATH)}{stored.token}/report", "describedby")
+    headers["Link"] = link(site.url(f"{inbox_path(stored.inbox)}{stored.token}/report"), "describedby")
     return await linked(request, stored.body, chosen, headers)
 
 
@@ -48,7 +50,7 @@ async def report(request: web.Request) -> web.Response:
         body = await request.app[RENDERER].run(as_graph, stored.warnings, chosen)
         return respond(body, chosen, headers)
     members = {
-        "notification": site.url(PATH + stored.token),
+        "notification": site.url(inbox_path(stored.inbox) + stored.token),
         "state": stored.state.value,
         "reason": stored.reason,
         "event": site.url(f"/log/e/{stored.event}") if stored.event is not None else None,
@@ -62,7 +64,7 @@ async def _stored(request: web.Request) -> Stored:
     """Return the notification that the path names, to those who may read it. Raises `NotFound`."""
     site = request.app[SITE]
     require_reader(request, site)
-    stored = await site.reader.notification(INBOX, request.match_info["token"])
+    stored = await site.reader.notification(inbox_of(request), request.match_info["token"])
     if stored is None:
         raise NotFound
     return stored

@@ -8,11 +8,10 @@ from aiohttp import web
 
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.pod import Identity
+from orchestrator.core.source import MAIN
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.ports import Clock, Ledger, Reader, Screener
-
-INBOX: Final = "inbox"
-"""Path name of the main inbox, as storage knows it."""
+from orchestrator.ports.sources import Sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +24,7 @@ class Site:
     screener: Screener
     ledger: Ledger
     reader: Reader
+    sources: Sources
     clock: Clock
     contexts: Contexts
     ready: Callable[[], Awaitable[Mapping[str, object]]]
@@ -32,8 +32,12 @@ class Site:
     inbox_read: Literal["public", "token"] = "public"
     read_tokens: frozenset[str] = frozenset()
     """SHA-256, in hex, of the tokens that open a private inbox."""
+    admin_tokens: frozenset[str] = frozenset()
+    """SHA-256, in hex, of the tokens of those who look after sources."""
     artefacts: tuple[str, ...] = ()
     """IRI prefixes of the artefacts that are ours."""
+    inboxes: tuple[str, ...] = ()
+    """Names of the specialised inboxes, beside the main one."""
     limits: Limits = DEFAULT_LIMITS
     body_timeout: float = 10.0
     """Seconds in which a whole body must have come."""
@@ -53,6 +57,11 @@ class Site:
     def url(self, path: str) -> str:
         """Return the public URL of one of our paths (which begins with a slash)."""
         return self.public_url + path
+
+
+def inbox_path(inbox: str) -> str:
+    """Return the path of the inbox of that name, with its slash."""
+    return "/inbox/" if inbox == MAIN else f"/inbox/{inbox}/"
 
 
 SITE: Final = web.AppKey("site", Site)

@@ -8,20 +8,20 @@ other processes commit, for retries and for whatever a crash has left.
 import asyncio
 import contextlib
 import logging
-import os
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.core.errors import StorageError
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.process import Processing
 from orchestrator.ports import Clock, Delivery, Ledger, Outbox
+from orchestrator.scheduler.polling import Polling
 
 _log = logging.getLogger(__name__)
 _GATHER: Final = 0.01
@@ -32,6 +32,8 @@ _GATHER: Final = 0.01
 class TimetableSettings:
     """How often, how much, how long."""
 
+    owner: str = "worker"
+    """Name of this process, which no other one has."""
     interval: float = 2.0
     """Seconds between looks at the store when nothing wakes us."""
     batch: int = 128
@@ -59,6 +61,7 @@ class Timetable:
         clock: Clock,
         reload: Callable[[], bool],
         settings: TimetableSettings,
+        polling: Polling | None = None,
     ) -> None:
         """Take everything that the loops call; `start` begins."""
         self._processing = processing
@@ -68,7 +71,8 @@ class Timetable:
         self._clock = clock
         self._reload = reload
         self._settings = settings
-        self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._owner = settings.owner
+        self._polling = polling
         self._arrived = asyncio.Event()
         self._due = asyncio.Event()
         self._edited = asyncio.Event()
@@ -93,6 +97,8 @@ class Timetable:
             self._arrived.set()
         elif what == "delivery":
             self._due.set()
+        elif what == "source" and self._polling is not None:
+            self._polling.wanted.set()
 
     async def start(self) -> None:
         """Begin; whatever an earlier process left is taken up first."""
@@ -105,6 +111,9 @@ class Timetable:
             asyncio.create_task(self._run(self._due, self._deliver), name="delivering"),
             asyncio.create_task(self._run(self._edited, self._read_policies), name="reloading"),
         ]
+        if self._polling is not None:
+            polling = self._run(self._polling.wanted, self._poll)
+            self._loops.append(asyncio.create_task(polling, name="polling"))
 
     async def stop(self) -> None:
         """Take nothing new; wait for what is under way, then leave the rest to its lease."""
@@ -116,6 +125,8 @@ class Timetable:
             async with asyncio.timeout(self._settings.stop_within):
                 # The loops first: a claim that is under way still starts its deliveries.
                 await asyncio.gather(*self._loops)
+                if self._polling is not None:
+                    await self._polling.stop()
                 await self._processing.finish()
                 while self._under_way:
                     await asyncio.wait(set(self._under_way))
@@ -135,6 +146,22 @@ class Timetable:
         self._arrived.set()
         self._due.set()
         self._edited.set()
+        if self._polling is not None:
+            self._polling.wanted.set()
+
+    async def _poll(self) -> bool:
+        """Begin to read the sources that are due; whether there may be more."""
+        assert self._polling is not None
+        return await self._polling.look(self._wake_polling)
+
+    def _wake_polling(self, at: int) -> None:
+        """Look at the sources at a time, in ms since the epoch; the tick looks now and then anyway."""
+        when = DateTrigger(datetime.fromtimestamp(at / 1_000, UTC), timezone=UTC)
+        self._scheduler.add_job(self._tick_polling, when, id="poll", name="poll", replace_existing=True)
+
+    async def _tick_polling(self) -> None:
+        assert self._polling is not None
+        self._polling.wanted.set()
 
     async def _run(self, wake: asyncio.Event, work: Callable[[], Awaitable[bool]]) -> None:
         while not self._stopping.is_set():

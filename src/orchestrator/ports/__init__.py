@@ -14,7 +14,7 @@ from orchestrator.core.finding import Finding
 from orchestrator.core.notification import Notification
 
 if TYPE_CHECKING:  # pySHACL and rdflib, which a look into the database does not need
-    from orchestrator.core.policy import Facts, Judgement, PolicySet
+    from orchestrator.core.policy import Facts, Judgement, PolicySet, Trust
     from orchestrator.core.screening import Screening
 
 
@@ -30,6 +30,18 @@ class NotificationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a notification was found that nobody posted to us."""
+
+    source: str
+    """Name of the source."""
+    via: str
+    """URL of the member of its inbox, or IRI of the event of its log."""
+    trust: "Trust" = "unknown"
+    """What the source vouches for about the sender."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """A screened notification that is to be kept."""
 
@@ -40,6 +52,8 @@ class Arrival:
     received: int
     notification: Notification
     warnings: tuple[Finding, ...] = ()
+    provenance: Provenance | None = None
+    """None for what was posted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +93,7 @@ class Claimed:
     """Claims so far, this one included, but for those that our own trouble ended."""
     accepted: bool = False
     """Whether the maintainer has accepted it after a policy parked it."""
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +171,7 @@ class Stored:
     attempts: int
     event: int | None
     """Sequence of the event that it became."""
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

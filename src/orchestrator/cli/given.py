@@ -16,7 +16,7 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def read_source(source: str) -> bytes:
+def read_given(source: str) -> bytes:
     """Return the bytes of a file, of what a URL answers, or of standard input (`-`).
 
     Raises `click.UsageError` for a file that cannot be read, and `PeerError` for a URL.

@@ -1,0 +1,126 @@
+"""What an inbox lists, of whatever length: each member once, with a mark that changes when it does.
+
+N-Triples is read line by line while it comes, so that a pod may list as much as it likes; everything else
+has to be whole before it means something (`core.container`), and is bounded by its bytes.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urldefrag
+
+from orchestrator.core import container
+from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import AnswerRefused
+from orchestrator.core.jsonld import Contexts, is_absolute
+
+ACCEPT: Final = (
+    f"{v.N_TRIPLES}, {v.JSON_LD};q=0.9, {v.TURTLE};q=0.8, {v.ACTIVITY_JSON};q=0.7, {v.JSON};q=0.5, */*;q=0.1"
+)
+"""The same on every request, since an ETag belongs to a representation."""
+Members = Mapping[str, str]
+"""URL → mark: whatever the listing says of the member's size and last change."""
+
+_TRIPLE: Final = re.compile(
+    r'<([^<>"{}|^`\\\x00-\x20]*)>\s+<([^<>\s]*)>\s+(?:<([^<>\s]*)>|"([^"]*)"\S*)\s*\.\s*'
+)
+_ESCAPE: Final = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+_LONGEST_LINE: Final = 65_536
+_TYPE: Final = v.RDF + "type"
+_TOO_MANY: Final = "lists more than {most} members, more than are read at once"
+
+
+class Lines:
+    """An N-Triples listing that is still coming: `feed` it, then ask for its `members`."""
+
+    def __init__(self, url: str, *, most: int) -> None:
+        """Read the listing at `url`, of at most `most` members."""
+        self._url = urldefrag(url).url
+        self._most = most
+        self._rest = b""
+        self._contained: dict[str, dict[str, None]] = {}
+        """Container → its members."""
+        self._count = 0
+        self._marks: dict[str, str] = {}
+        self._is_container = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Read what has come; raises `AnswerRefused` for too many members, or a line without an end."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            raise AnswerRefused(f"{self._url} is not N-Triples: a line has more than {_LONGEST_LINE} bytes.")
+        for line in lines:
+            self._read(line)
+        # Every member may have a mark, and so may the container.
+        if self._count > self._most or len(self._marks) > 2 * self._most + 2:
+            raise too_many(self._url, self._most)
+
+    def members(self) -> Members:
+        """Return the members of the listing's container in order; of another one, if it is the only one.
+
+        The listing may spell its own URL in another way. Raises `AnswerRefused` when no container is named.
+        """
+        self._read(self._rest)
+        self._rest = b""
+        meant = self._contained.get(self._url)
+        if meant is None and len(self._contained) == 1:
+            meant = next(iter(self._contained.values()))
+        if meant is None and not self._is_container:
+            raise AnswerRefused(f"{self._url} is no listing: it has no ldp:contains.")
+        return {url: self._marks.get(url, "") for url in meant or ()}
+
+    def _read(self, line: bytes) -> None:
+        found = _TRIPLE.fullmatch(line.decode("utf-8", "replace").strip())
+        if found is None:
+            return
+        subject, predicate, iri, text = found.groups()
+        if predicate == v.CONTAINS and iri is not None:
+            member = unescaped(iri)
+            if _is_web(member):
+                self._contained.setdefault(unescaped(subject), {})[member] = None
+                self._count += 1
+        elif predicate == _TYPE and iri in container.CONTAINERS:
+            self._is_container = True
+        elif predicate in container.MARKS and text is not None:
+            subject = unescaped(subject)
+            self._marks[subject] = container.mark(self._marks.get(subject, ""), predicate, text)
+
+
+def unescaped(iri: str) -> str:
+    """Return an IRI of N-Triples without its escapes (RDF 1.1 N-Triples, section 3.2)."""
+    if "\\" not in iri:
+        return iri
+    return _ESCAPE.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), iri)
+
+
+def whole(
+    body: bytes, media_type: str, url: str, contexts: Contexts, *, most: int
+) -> tuple[Members, tuple[str, ...]]:
+    """Read a listing that has come whole; return its members and where it goes on.
+
+    Raises `AnswerRefused` for what is no listing, and for more than `most` members.
+    """
+    document = container.read(body, media_type, url, contexts)
+    found = dict.fromkeys(container.members(document, url))
+    if not found and not document.is_listing:
+        raise AnswerRefused(f"{url} is no listing: it has no ldp:contains.")
+    if len(found) > most:
+        raise too_many(url, most)
+    members = {member: document.marks.get(member, "") for member in found}
+    return members, tuple(container.next_pages(document, url))
+
+
+def too_many(url: str, most: int) -> AnswerRefused:
+    """Return the error for a listing that is too long."""
+    return AnswerRefused(f"{url} {_TOO_MANY.format(most=most)}.")
+
+
+def batches(members: Members, size: int) -> Iterator[dict[str, str]]:
+    """Yield the members in parts of `size`."""
+    items = list(members.items())
+    for start in range(0, len(items), size):
+        yield dict(items[start : start + size])
+
+
+def _is_web(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and is_absolute(text)

@@ -1,0 +1,78 @@
+"""Requests of one pass over a source: counted, few at a time to one host, with the source's token."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orchestrator.core.errors import AnswerRefused, PeerBusy, PeerUnreachable
+from orchestrator.core.source import place_of
+from orchestrator.ports.sources import Fetched, Remotes
+
+_BUSY: Final = frozenset((429, 503))
+_SERVER_ERROR: Final = 500
+_OK: Final = 200
+
+
+@dataclass(slots=True)
+class Doors:
+    """How many requests one host gets at once, from all passes together."""
+
+    at_once: int
+    _doors: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+
+    def door(self, host: str) -> asyncio.Semaphore:
+        """Return what lets so many through."""
+        if len(self._doors) > _MOST_DOORS:
+            self._doors = {name: door for name, door in self._doors.items() if door.locked()}
+        return self._doors.setdefault(host, asyncio.Semaphore(self.at_once))
+
+
+_MOST_DOORS: Final = 1_024
+
+
+@dataclass(slots=True, kw_only=True)
+class Asking:
+    """GETs for one pass."""
+
+    remotes: Remotes
+    doors: Doors
+    token: str | None
+    origin: str
+    """The only host and port to which the token is shown."""
+    requests: int = 0
+    """Made so far."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        limit: int,
+        etag: str | None = None,
+        feed: Callable[[str], Any] = lambda _: None,
+    ) -> Fetched:
+        """GET `url`. Raises `PeerError`; `PeerBusy` when the server asks to be left alone."""
+        place = place_of(url)
+        async with self.doors.door(place):
+            self.requests += 1
+            answer = await self.remotes.get(
+                url,
+                accept=accept,
+                limit=limit,
+                etag=etag,
+                token=self.token if place == self.origin else None,
+                feed=feed,
+            )
+        if answer.status in _BUSY:
+            raise PeerBusy(f"{url} answered {answer.status}.", answer.retry_after)
+        return answer
+
+
+def usable(answer: Fetched) -> Fetched:
+    """Return an answer that is a 200; raises `PeerUnreachable` or `AnswerRefused` for any other."""
+    if answer.status >= _SERVER_ERROR:
+        raise PeerUnreachable(f"{answer.url} answered {answer.status}.")
+    if answer.status != _OK:
+        raise AnswerRefused(f"{answer.url} answered {answer.status}.")
+    return answer

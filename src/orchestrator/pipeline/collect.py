@@ -1,0 +1,280 @@
+"""A pass over a source: read what is new there, receive each as if it had been posted, and note how far.
+
+The source is only read; what a killed pass has not noted is found again by the next, and the inbox knows
+what it has already.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator.core.errors import (
+    AnswerRefused,
+    ConfigurationError,
+    InboxNotFound,
+    LeaseLost,
+    Overloaded,
+    PeerBusy,
+    PeerError,
+    StorageError,
+)
+from orchestrator.core.listing import Members, batches
+from orchestrator.core.source import Source, patience, place_of
+from orchestrator.pipeline.asking import Asking, Doors
+from orchestrator.pipeline.collect_listing import Listing
+from orchestrator.pipeline.collect_members import Fetching, Tally
+from orchestrator.ports import Clock, Ledger, Peers, Screener
+from orchestrator.ports.sources import Ended, Found, Listings, Member, MemberState, Pass, Progress, Remotes
+
+_log = logging.getLogger(__name__)
+_MOST_AT_ONCE: Final = 10_000
+"""Members that one pass fetches; the next one, at once, goes on."""
+_AT_A_TIME: Final = 1_000
+_MOST_TOKEN: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectSettings:
+    """What bounds a pass."""
+
+    members: int = 100_000
+    """Members that are read of one inbox."""
+    listing: int = 67_108_864
+    """Bytes of a page of a listing."""
+    body: int = 65_536
+    """Bytes of a notification."""
+    lease: int = 60_000
+    """Milliseconds for which a source is ours; it is renewed while we read."""
+    per_host: int = 4
+    """Requests to one host at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a pass came to."""
+
+    reason: str | None
+    """Why it failed."""
+    tally: Tally
+    requests: int = 0
+    channel: str | None = None
+    """Where the source tells of changes, if it does."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Collecting:
+    """Reads claimed sources."""
+
+    progress: Progress
+    peers: Peers
+    remotes: Remotes
+    listings: Listings
+    screener: Screener
+    ledger: Ledger
+    clock: Clock
+    next_time: Callable[[str, int], int]
+    """When a schedule next says to poll, after a time."""
+    settings: CollectSettings
+    chance: Callable[[], float] = random.random
+
+    _doors: Doors = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the doors to hosts, which all passes share."""
+        self._doors = Doors(self.settings.per_host)
+
+    async def collect(self, claimed: Pass, tally: Tally | None = None) -> Done:
+        """Read a source once. `tally` counts while it goes on."""
+        tally = tally if tally is not None else Tally()
+        source = claimed.source
+        asking: Asking | None = None
+        progress, wait, reason = dict(claimed.progress), None, None
+        try:
+            async with self._held(claimed):
+                asking = self._asking(source)
+                progress, is_all = await self._read(claimed, asking, tally)
+                wait = None if is_all else 0
+        except LeaseLost:
+            _log.warning("lease_lost source=%s", source.name)
+            return Done(reason="Another process reads it.", tally=tally)
+        except asyncio.CancelledError:
+            # We are stopping: who comes next goes on at once, and does not wait for the lease.
+            await asyncio.shield(self._finish(claimed, asking, progress, None, 0))
+            raise
+        except (PeerError, Overloaded, StorageError, ConfigurationError) as error:
+            reason, wait = error.message, self._patience(claimed, error)
+        except Exception as error:  # noqa: BLE001  (a source that fails is polled again, whatever it was)
+            _log.exception("pass_failed source=%s", source.name)
+            reason, wait = f"failed: {type(error).__name__}", self._patience(claimed, error)
+        await self._finish(claimed, asking, progress, reason, wait)
+        _log.log(
+            logging.WARNING if reason else logging.INFO,
+            "source_polled source=%s requests=%d %s reason=%s",
+            source.name,
+            asking.requests if asking else 0,
+            tally,
+            reason,
+        )
+        return Done(
+            reason=reason,
+            tally=tally,
+            requests=asking.requests if asking else 0,
+            channel=progress.get("channel"),
+        )
+
+    async def _read(self, claimed: Pass, asking: Asking, tally: Tally) -> tuple[dict[str, Any], bool]:
+        """Read an inbox; return what to remember, and whether that was all of it."""
+        source = claimed.source
+        inbox = await self._inbox(source)
+        asking.origin = place_of(inbox)
+        listing = Listing(
+            inbox=inbox,
+            progress=claimed.progress,
+            asking=asking,
+            listings=self.listings,
+            now=self.clock.now(),
+            most=self.settings.members,
+            limit=self.settings.listing,
+        )
+        try:
+            listed = await listing.read()
+        except AnswerRefused:
+            if source.is_discovered:
+                self.peers.forget(source.url)
+            raise
+        if listed.elsewhere:
+            _log.warning("members_elsewhere source=%s members=%d", source.name, listed.elsewhere)
+        todo, is_all = await self._todo(source, listed.members)
+        tally.members = len(todo)
+        fetching = Fetching(
+            source=source,
+            asking=asking,
+            screener=self.screener,
+            ledger=self.ledger,
+            clock=self.clock,
+            limit=self.settings.body,
+            chance=self.chance,
+            note=lambda found: self._note(claimed, found),
+            tally=tally,
+        )
+        await fetching.fetch(todo)
+        return dict(listed.progress if is_all else claimed.progress), is_all
+
+    async def _inbox(self, source: Source) -> str:
+        if not source.is_discovered:
+            return source.url
+        try:
+            return await self.peers.discover(source.url)
+        except InboxNotFound:
+            self.peers.forget(source.url)
+            raise
+
+    async def _todo(self, source: Source, listed: Members) -> tuple[list[Member], bool]:
+        """Return members to fetch, and whether these are all.
+
+        They are those that are new or have changed, and those whose time has come.
+        """
+        now = self.clock.now()
+        overdue = await self.progress.overdue(source.name, now=now, limit=_MOST_AT_ONCE)
+        todo = {member.url: member for member in overdue}
+        for some in batches(listed, _AT_A_TIME):
+            for url in await self.progress.wanted(source.name, some):
+                todo[url] = _new(url, some[url], now)
+            if len(todo) > _MOST_AT_ONCE:
+                return list(todo.values())[:_MOST_AT_ONCE], False
+        return list(todo.values()), True
+
+    async def _note(self, claimed: Pass, found: list[Found]) -> None:
+        await self.progress.note(claimed.lease, found, now=self.clock.now())
+
+    def _asking(self, source: Source) -> Asking:
+        token = self.token_of(source)
+        return Asking(remotes=self.remotes, doors=self._doors, token=token, origin=place_of(source.url))
+
+    def token_of(self, source: Source) -> str | None:
+        """Return the token that reads `source`, as its file says now; raises `ConfigurationError`."""
+        return _token(source)
+
+    def _patience(self, claimed: Pass, error: Exception) -> int:
+        asked = error.retry_after if isinstance(error, PeerBusy) else None
+        return patience(claimed.source.schedule, claimed.failures + 1, chance=self.chance(), asked=asked)
+
+    async def _finish(
+        self,
+        claimed: Pass,
+        asking: Asking | None,
+        progress: dict[str, Any],
+        reason: str | None,
+        wait: int | None,
+    ) -> None:
+        """Record how it ended; `wait` ms, else until the schedule says."""
+        now = self.clock.now()
+        ended = Ended(
+            progress=progress,
+            next_at=self.next_time(claimed.source.schedule, now) if wait is None else now + wait,
+            requests=asking.requests if asking else 0,
+            reason=reason,
+        )
+        try:
+            await self.progress.finish(claimed.lease, ended, now=now)
+        except LeaseLost:
+            _log.warning("lease_lost source=%s", claimed.source.name)
+        except StorageError:
+            _log.exception("pass_not_recorded source=%s", claimed.source.name)
+
+    @contextlib.asynccontextmanager
+    async def _held(self, claimed: Pass) -> AsyncIterator[None]:
+        """Hold the source's lease for as long as the body takes; losing it ends the body with `LeaseLost`."""
+        task = asyncio.current_task()
+        assert task is not None
+        lost: list[LeaseLost] = []
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(self.settings.lease / 3_000)
+                try:
+                    await self.progress.renew(claimed.lease, until=self.clock.now() + self.settings.lease)
+                except LeaseLost as error:
+                    lost.append(error)
+                    task.cancel()
+                    return
+                except StorageError:
+                    _log.exception("lease_not_renewed source=%s", claimed.source.name)
+
+        renewing = asyncio.create_task(renew(), name=f"lease of {claimed.source.name}")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost:
+                task.uncancel()
+                raise lost[0] from None
+            raise
+        finally:
+            renewing.cancel()
+
+
+def _new(url: str, mark: str, now: int) -> Member:
+    state = MemberState.RETRY
+    return Member(
+        url=url, mark=mark, state=state, reason=None, token=None, attempts=0, seen=now, retry_at=now
+    )
+
+
+def _token(source: Source) -> str | None:
+    """Return the token that reads `source`, as its file says now; raises `ConfigurationError`."""
+    if source.token_file is None:
+        return None
+    try:
+        with Path(source.token_file).open(encoding="ascii") as file:
+            token = file.read(_MOST_TOKEN).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigurationError(f"token_file {source.token_file}: {reason}") from None
+    if not token or not token.isprintable() or " " in token:
+        raise ConfigurationError(f"token_file {source.token_file} holds no token")
+    return token

@@ -1,0 +1,122 @@
+"""Passes over sources: those that are due are claimed and read, a few at once."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.core.errors import NotFound, OrchestratorError, PeerError
+from orchestrator.core.source import is_same_origin
+from orchestrator.pipeline.collect import Collecting
+from orchestrator.ports import Clock
+from orchestrator.ports.sources import Pass, Progress, Remotes, Sources
+
+_log = logging.getLogger(__name__)
+_BETWEEN: Final = 0.25
+"""Seconds between two polls that a channel asks for: what comes in between is read together."""
+_MOST_CHANNELS: Final = 256
+
+
+@dataclass(slots=True, kw_only=True)
+class Polling:
+    """Reads sources when they are due, until it is stopped."""
+
+    collecting: Collecting
+    sources: Sources
+    progress: Progress
+    remotes: Remotes
+    clock: Clock
+    owner: str
+    at_once: int = 8
+    """Sources that are read at once."""
+    lease: int = 60_000
+    """Milliseconds for which a claimed source is ours; it is renewed."""
+    listens: bool = True
+    """Whether to listen to the channels of pods."""
+
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there may be something to do."""
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _channels: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """By name of the source."""
+
+    async def look(self, wake_at: Callable[[int], None]) -> bool:
+        """Begin to read what is due, as far as there is room; say when the next look is worth while."""
+        room = self.at_once - len(self._under_way)
+        if room <= 0:
+            return False
+        now = self.clock.now()
+        due = await self.progress.due()
+        if due is None:
+            return False
+        if due > now:
+            wake_at(due)
+            return False
+        claimed = await self.progress.claim(self.owner, limit=room, now=now, lease=self.lease)
+        for each in claimed:
+            task = asyncio.create_task(self._pass(each), name=f"source {each.source.name}")
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+        return bool(claimed)
+
+    async def stop(self) -> None:
+        """Leave off: what is under way is given back, and whoever comes next goes on with it."""
+        tasks = [*self._under_way, *self._channels.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pass(self, claimed: Pass) -> None:
+        try:
+            done = await self.collecting.collect(claimed)
+        except Exception:  # noqa: BLE001  (its lease runs out, and it is read again)
+            _log.exception("pass_failed source=%s", claimed.source.name)
+            return
+        if self.listens and done.channel and is_same_origin(done.channel, claimed.source.url):
+            self._listen_to(claimed, done.channel)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self.wanted.set()
+
+    def _listen_to(self, claimed: Pass, channel: str) -> None:
+        name = claimed.source.name
+        if name in self._channels or len(self._channels) >= _MOST_CHANNELS:
+            return
+        task = asyncio.create_task(self._listen(claimed, channel), name=f"channel of {name}")
+        self._channels[name] = task
+        task.add_done_callback(lambda _: self._channels.pop(name, None))
+
+    async def _listen(self, claimed: Pass, channel: str) -> None:
+        """Have the source polled whenever its channel says something; polling goes on without it."""
+        changed = asyncio.Event()
+        hurrying = asyncio.create_task(self._hurry(claimed.source.name, changed))
+        listening = asyncio.create_task(self._signs(claimed, channel, changed))
+        try:
+            await asyncio.wait((hurrying, listening), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurrying.cancel()
+            listening.cancel()
+            await asyncio.gather(hurrying, listening, return_exceptions=True)
+
+    async def _signs(self, claimed: Pass, channel: str, changed: asyncio.Event) -> None:
+        try:
+            token = self.collecting.token_of(claimed.source)
+            async for _ in self.remotes.listen(channel, token=token):
+                changed.set()
+        except OrchestratorError as error:
+            level = logging.INFO if isinstance(error, PeerError) else logging.WARNING
+            _log.log(level, "channel_ended source=%s reason=%s", claimed.source.name, error.message)
+
+    async def _hurry(self, name: str, changed: asyncio.Event) -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            try:
+                await self.sources.hurry(name, now=self.clock.now(), patient=True)
+            except NotFound:
+                return
+            except OrchestratorError:
+                _log.exception("source_not_hurried source=%s", name)
+            await asyncio.sleep(_BETWEEN)
