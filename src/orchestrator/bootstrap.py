@@ -20,7 +20,7 @@ from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
-from orchestrator.ldn import EgressSettings, Peers, Remotes
+from orchestrator.ldn import Editor, EgressSettings, Peers, Remotes
 from orchestrator.pipeline.collect import Collecting, CollectSettings
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.existence import Existence
@@ -150,6 +150,11 @@ async def collector_of(settings: Settings, store: Store) -> AsyncIterator[Collec
             yield made[0]
     finally:
         await screener.close()
+
+
+def editor_of(settings: Settings) -> Editor:
+    """Return what changes documents in pods."""
+    return Editor(_egress(settings))
 
 
 def owner() -> str:

@@ -2,5 +2,5 @@
 
 import pytest
 
-for _part in ("ledger", "log", "outbox", "races"):
+for _part in ("ledger", "log", "outbox", "races", "sources"):
     pytest.register_assert_rewrite(f"tests.storage.contract_{_part}")

@@ -10,13 +10,14 @@ from tests.storage.contract_ledger import LedgerContract
 from tests.storage.contract_log import LogContract
 from tests.storage.contract_outbox import OutboxContract
 from tests.storage.contract_races import RaceContract
+from tests.storage.contract_sources import SourceContract
 
 from orchestrator.storage import Store
 
 OpenStore = Callable[[], Store]
 
 
-class StoreContract(LedgerContract, LogContract, OutboxContract, RaceContract):
+class StoreContract(LedgerContract, LogContract, OutboxContract, RaceContract, SourceContract):
     """All behaviours of a store."""
 
     @pytest.fixture

@@ -85,7 +85,7 @@ def _row(delivery: Delivery) -> list[object]:
     state = f"{delivery.state}{f' ({delivery.reason})' if delivery.reason else ''}"
     return [
         delivery.id,
-        f"event {delivery.event}",
+        f"event {delivery.event}" if delivery.event else "followed",
         state,
         count(delivery.attempts, "attempt"),
         delivery.status,
@@ -98,7 +98,8 @@ def _members(delivery: Delivery, base: str) -> dict[str, object]:
 
     return {
         "id": delivery.id,
-        "event": f"{base}/log/e/{delivery.event}",
+        "event": f"{base}/log/e/{delivery.event}" if delivery.event else None,
+        "told": delivery.told,
         "target": delivery.target,
         "inbox": delivery.inbox,
         "policies": list(delivery.policies),

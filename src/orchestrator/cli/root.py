@@ -27,6 +27,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "demo": "See a request for a review go all the way.",
     "inbox": "Look into the inbox of the local database.",
     "log": "Read event logs.",
+    "pod": "Write our links to artefacts in a pod.",
     "policy": "Check policy files.",
     "read": "Print each notification in an inbox.",
     "send": "Discover an inbox and POST a notification to it.",

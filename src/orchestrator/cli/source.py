@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Settings
     from orchestrator.pipeline.collect import Done
-    from orchestrator.pipeline.collect_members import Tally
+    from orchestrator.pipeline.taking import Tally
     from orchestrator.ports.sources import Member, Sources, Status
 
 _STATES: Final = ("KEPT", "IGNORED", "INVALID", "GONE", "RETRY")
@@ -198,10 +198,11 @@ def _change(settings: Settings, change: Callable[[Sources, str, int], Awaitable[
 async def _statuses(
     settings: Settings, name: str | None, state: str | None, limit: int
 ) -> tuple[Sequence[Status], Sequence[Member]]:
+    from orchestrator.bootstrap import SystemClock
     from orchestrator.ports.sources import MemberState
 
     async with open_database(settings) as store:
-        found = await store.sources.statuses(name)
+        found = await store.sources.statuses(name, now=SystemClock().now())
         if name is None:
             return found, ()
         wanted = MemberState(state.upper()) if state else None
@@ -213,7 +214,7 @@ async def _poll(settings: Settings, name: str) -> Done:
 
     from orchestrator.bootstrap import SystemClock, collector_of, owner
     from orchestrator.core.errors import BadRequest
-    from orchestrator.pipeline.collect_members import Tally
+    from orchestrator.pipeline.taking import Tally
 
     async with open_database(settings) as store, collector_of(settings, store) as collecting:
         lease = round(settings.poll_lease * 1_000)

@@ -55,7 +55,7 @@ def read(body: bytes, media_type: str, url: str, contexts: Contexts) -> Document
 
     Raises `AnswerRefused` for anything else, and for what does not parse.
     """
-    kind, place = _kind(media_type), _PRIVATE.sub("", url)
+    kind, place = _kind(media_type), place_of_error(url)
     is_json = kind == v.JSON or kind.endswith("+json")
     try:
         if is_json or (kind in _UNTOLD and body.lstrip()[:1] in (b"{", b"[")):
@@ -72,6 +72,11 @@ def read(body: bytes, media_type: str, url: str, contexts: Contexts) -> Document
     except OrchestratorError as error:
         raise AnswerRefused(f"{place}: {error.message}") from None
     raise AnswerRefused(f"{place} is {kind or 'empty'}, neither JSON-LD nor Turtle.")
+
+
+def place_of_error(url: str) -> str:
+    """Return `url` as an error may show it: without user, query and fragment."""
+    return _PRIVATE.sub("", url)
 
 
 def is_readable(media_type: str) -> bool:

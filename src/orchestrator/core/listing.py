@@ -12,7 +12,8 @@ from urllib.parse import urldefrag
 from orchestrator.core import container
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import AnswerRefused
-from orchestrator.core.jsonld import Contexts, is_absolute
+from orchestrator.core.jsonld import Contexts
+from orchestrator.core.source import is_web
 
 ACCEPT: Final = (
     f"{v.N_TRIPLES}, {v.JSON_LD};q=0.9, {v.TURTLE};q=0.8, {v.ACTIVITY_JSON};q=0.7, {v.JSON};q=0.5, */*;q=0.1"
@@ -21,9 +22,12 @@ ACCEPT: Final = (
 Members = Mapping[str, str]
 """URL → mark: whatever the listing says of the member's size and last change."""
 
+_IRI: Final = r"<([^<>\"{}|^`\x00-\x20]*)>"
 _TRIPLE: Final = re.compile(
-    r'<([^<>"{}|^`\\\x00-\x20]*)>\s+<([^<>\s]*)>\s+(?:<([^<>\s]*)>|"([^"]*)"\S*)\s*\.\s*'
+    rf'(?:{_IRI}|(_:\S+))\s*{_IRI}\s*(?:{_IRI}|"([^"\\]*(?:\\.[^"\\]*)*)"\S*?)\s*\.\s*(?:\#.*)?'
 )
+"""A triple of RDF 1.1 N-Triples (section 7) whose object is an IRI or a literal."""
+_END: Final = re.compile(rb"[\r\n]+")
 _ESCAPE: Final = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _LONGEST_LINE: Final = 65_536
 _TYPE: Final = v.RDF + "type"
@@ -46,14 +50,14 @@ class Lines:
 
     def feed(self, chunk: bytes) -> None:
         """Read what has come; raises `AnswerRefused` for too many members, or a line without an end."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            raise AnswerRefused(f"{self._url} is not N-Triples: a line has more than {_LONGEST_LINE} bytes.")
+        *lines, self._rest = _END.split(self._rest + chunk)
+        for line in (*lines, self._rest):
+            if len(line) > _LONGEST_LINE:
+                raise AnswerRefused(
+                    f"{self._url} is not N-Triples: a line has more than {_LONGEST_LINE} bytes."
+                )
         for line in lines:
             self._read(line)
-        # Every member may have a mark, and so may the container.
-        if self._count > self._most or len(self._marks) > 2 * self._most + 2:
-            raise too_many(self._url, self._most)
 
     def members(self) -> Members:
         """Return the members of the listing's container in order; of another one, if it is the only one.
@@ -73,17 +77,27 @@ class Lines:
         found = _TRIPLE.fullmatch(line.decode("utf-8", "replace").strip())
         if found is None:
             return
-        subject, predicate, iri, text = found.groups()
-        if predicate == v.CONTAINS and iri is not None:
-            member = unescaped(iri)
-            if _is_web(member):
-                self._contained.setdefault(unescaped(subject), {})[member] = None
-                self._count += 1
-        elif predicate == _TYPE and iri in container.CONTAINERS:
+        named, blank, predicate, iri, text = found.groups()
+        subject = blank or unescaped(named)
+        if predicate == v.CONTAINS:
+            self._contain(subject, unescaped(iri if iri is not None else text))
+        elif predicate == _TYPE and subject == self._url and iri in container.CONTAINERS:
             self._is_container = True
         elif predicate in container.MARKS and text is not None:
-            subject = unescaped(subject)
             self._marks[subject] = container.mark(self._marks.get(subject, ""), predicate, text)
+            # Every member may have a mark, and so may the container.
+            if len(self._marks) > 2 * self._most + 2:
+                raise too_many(self._url, self._most)
+
+    def _contain(self, subject: str, member: str) -> None:
+        if not is_web(member):
+            return
+        members = self._contained.setdefault(subject, {})
+        if member not in members:
+            members[member] = None
+            self._count += 1
+            if self._count > self._most:
+                raise too_many(self._url, self._most)
 
 
 def unescaped(iri: str) -> str:
@@ -101,7 +115,7 @@ def whole(
     Raises `AnswerRefused` for what is no listing, and for more than `most` members.
     """
     document = container.read(body, media_type, url, contexts)
-    found = dict.fromkeys(container.members(document, url))
+    found = dict.fromkeys(member for member in container.members(document, url) if is_web(member))
     if not found and not document.is_listing:
         raise AnswerRefused(f"{url} is no listing: it has no ldp:contains.")
     if len(found) > most:
@@ -120,7 +134,3 @@ def batches(members: Members, size: int) -> Iterator[dict[str, str]]:
     items = list(members.items())
     for start in range(0, len(items), size):
         yield dict(items[start : start + size])
-
-
-def _is_web(text: str) -> bool:
-    return text.startswith(("http://", "https://")) and is_absolute(text)

@@ -5,9 +5,10 @@ it is expanded by `core.jsonld` first. Turtle names nothing that is fetched.
 """
 
 import re
+import warnings
 from typing import Any, Final
 
-from rdflib import BNode, Graph, Literal, URIRef, term
+from rdflib import BNode, Dataset, Graph, Literal, URIRef, term
 from rdflib.namespace import RDF, RDFS, SH
 from rdflib.plugins.parsers.notation3 import BadSyntax
 from rdflib.term import Node
@@ -24,11 +25,13 @@ __all__ = [
     "Literal",
     "Node",
     "NotTurtle",
+    "Quad",
     "URIRef",
     "graph_of",
     "list_items",
     "new_graph",
     "new_literal",
+    "parse_quads",
     "parse_turtle",
     "serialise",
 ]
@@ -45,6 +48,8 @@ PREFIXES: Final = {
 }
 # It would log every literal that is not well-typed, with the stranger's text and a traceback.
 term.logger.disabled = True
+# Parsing a dataset, rdflib 7.6 warns of what it calls itself and has renamed.
+warnings.filterwarnings("ignore", r"(Dataset|ConjunctiveGraph)\b", DeprecationWarning, r"rdflib\.")
 _REASON: Final = re.compile(r"Bad syntax \((.*?)\) at \^ in", re.DOTALL)
 
 
@@ -80,6 +85,45 @@ def parse_turtle(text: str, base: str | None = None) -> Graph:
     except Exception as error:  # noqa: BLE001  (rdflib raises many kinds on malformed text)
         raise NotTurtle(str(error)[:200]) from None
     return graph
+
+
+Value = str | tuple[str, str | None, str | None]
+"""An IRI, a blank node (`_:…`), or a literal: text, datatype, language."""
+Quad = tuple[str, str, Value, str]
+"""Subject, predicate, object, and the graph's name; the default graph's is empty."""
+_FORMATS: Final = {v.N_QUADS: "nquads", v.TRIG: "trig", v.TURTLE: "turtle", v.N_TRIPLES: "nt11"}
+
+
+def parse_quads(body: bytes, media_type: str, base: str) -> list[Quad]:
+    """Read N-Quads, TriG, Turtle or N-Triples. Raises `NotTurtle`."""
+    if media_type not in _FORMATS:
+        raise NotTurtle(f"{media_type or 'no media type'} is no form of RDF that is read here")
+    dataset = Dataset()
+    try:
+        dataset.parse(data=body.decode("utf-8"), format=_FORMATS[media_type], publicID=base)
+    except BadSyntax as error:
+        line = _before(error).count(b"\n") + 1
+        raise NotTurtle(f"line {line}: bad syntax") from None
+    except Exception as error:  # noqa: BLE001  (rdflib raises many kinds on malformed text)
+        raise NotTurtle(str(error)[:200]) from None
+    return [
+        (_named(subject), str(predicate), _value(target), _graph_name(graph))
+        for subject, predicate, target, graph in dataset.quads()
+    ]
+
+
+def _named(node: Any) -> str:  # noqa: ANN401
+    return f"_:{node}" if isinstance(node, BNode) else str(node)
+
+
+def _value(node: Any) -> Value:  # noqa: ANN401
+    if isinstance(node, Literal):
+        return str(node), str(node.datatype) if node.datatype else None, node.language
+    return _named(node)
+
+
+def _graph_name(graph: Any) -> str:  # noqa: ANN401
+    return "" if graph is None or str(graph) == "urn:x-rdflib:default" else _named(graph)
 
 
 def _before(error: BadSyntax) -> bytes:

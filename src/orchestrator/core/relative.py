@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.jsonld import is_absolute
@@ -24,9 +24,9 @@ def resolve_own(body: bytes, url: str) -> bytes | None:
         return None
     for name in _NAMES:
         identifier = document.get(name)
-        if isinstance(identifier, str) and not is_absolute(identifier):
+        if isinstance(identifier, str) and not identifier.startswith("_:") and not is_absolute(identifier):
             try:
-                resolved = urljoin(url, identifier)
+                resolved = urljoin(urldefrag(url).url, identifier)
             except ValueError:
                 return None
             return canonical({**document, name: resolved}) if is_absolute(resolved) else None

@@ -23,7 +23,7 @@ MAIN: Final = "inbox"
 """Name of the main inbox."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_WEB: Final = re.compile(r"https?://[^\x00-\x20<>\"{}|\\^`]+")
+_WEB: Final = re.compile(r"https?://[^\x00-\x20<>\"{}|\\^`\ud800-\udfff]+", re.IGNORECASE)
 _MAX_URL: Final = 2_048
 _MOST_SENDERS: Final = 1_000
 _SHORTEST_WAIT: Final = 5_000
@@ -76,11 +76,11 @@ class Source:
 
     def admits(self, notification: "Notification") -> bool:
         """Whether who seems to have written `notification` may have: its id's host and its sender's."""
-        if self.policy is SenderPolicy.OPEN:
+        if self.policy is SenderPolicy.OPEN or (self.kind is SourceKind.LOG and not self.senders):
             return True
         hosts = {place_of(sender) for sender in self.senders}
-        claimed = [iri for iri in (notification.id, notification.sender) if _is_web(iri)]
-        return _is_web(notification.sender) and all(place_of(iri) in hosts for iri in claimed)
+        claimed = [iri for iri in (notification.id, notification.sender) if is_web(iri)]
+        return is_web(notification.sender) and all(place_of(iri) in hosts for iri in claimed)
 
     @property
     def is_vouched(self) -> bool:
@@ -93,6 +93,7 @@ _ADDRESSES: Final[Mapping[str, tuple[SourceKind, bool]]] = {
     "artefact": (SourceKind.INBOX, True),
     "log": (SourceKind.LOG, False),
 }
+_NEVER_EMPTY: Final = ("schedule", "policy", "into", "token_file")
 _MEMBERS: Final = ("name", *_ADDRESSES, "schedule", "policy", "senders", "into", "token_file")
 
 
@@ -117,6 +118,8 @@ def read_source(given: object, place: str) -> Source:
             raise ConfigurationError(
                 f"{place}: unknown member {member}" + (f"; did you mean {near[0]}?" if near else "")
             )
+        if member in _NEVER_EMPTY and given[member] == "":
+            raise ConfigurationError(f"{place}: {member} must not be empty; leave it out instead")
     members: Mapping[str, Any] = given
     name = _text(members, "name", place)
     if name is None or not _NAME.fullmatch(name):
@@ -129,6 +132,8 @@ def read_source(given: object, place: str) -> Source:
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}: {error.message}") from None
     into = _text(members, "into", place) or MAIN
+    if into == FOLLOWED:
+        raise ConfigurationError(f"{place}: into names the inbox of followed logs: {FOLLOWED}")
     if kind is SourceKind.LOG and "into" in members:
         raise ConfigurationError(f"{place}: a log has no into: what it tells is kept apart from inboxes")
     return Source(
@@ -178,20 +183,29 @@ def patience(schedule: str, failures: int, *, chance: float, asked: float | None
 
 
 def place_of(url: str) -> str:
-    """Return host and port of `url`, in lower case, without a scheme's own port."""
+    """Return host and port of `url`, in lower case, without a scheme's own port; empty for what has none."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return ""
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
     host = (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
     return host if port in {None, usual} else f"{host}:{port}"
 
 
 def is_same_origin(url: str, other: str) -> bool:
     """Whether two URLs have scheme, host and port in common (RFC 6454, section 5)."""
-    return urlsplit(url).scheme.lower() == urlsplit(other).scheme.lower() and place_of(url) == place_of(other)
+    place = place_of(url)
+    if not place or place != place_of(other):
+        return False
+    return url.partition(":")[0].lower() == other.partition(":")[0].lower()
+
+
+def is_web(url: str) -> bool:
+    """Whether `url` is an absolute http or https URL that can be written down and asked for."""
+    return _WEB.fullmatch(url) is not None and bool(place_of(url))
 
 
 def _address(members: Mapping[str, Any], place: str) -> tuple[SourceKind, bool, str]:
@@ -201,7 +215,7 @@ def _address(members: Mapping[str, Any], place: str) -> tuple[SourceKind, bool, 
             f"{place}: give one of inbox (its URL), artefact (what advertises the inbox) and log"
         )
     url = _text(members, given[0], place) or ""
-    if not _is_web(url) or len(url) > _MAX_URL or not place_of(url) or "@" in urlsplit(url).netloc:
+    if not is_web(url) or len(url) > _MAX_URL or "@" in urlsplit(url).netloc:
         raise ConfigurationError(f"{place}: {given[0]} must be an http or https URL without a user")
     return *_ADDRESSES[given[0]], url
 
@@ -214,14 +228,16 @@ def _trust(members: Mapping[str, Any], place: str) -> dict[str, Any]:
     senders = _urls(members.get("senders", ()), place)
     if senders and policy is SenderPolicy.OPEN:
         raise ConfigurationError(f"{place}: senders are given, so policy must be registered or authenticated")
-    if not senders and policy is not SenderPolicy.OPEN:
+    # Who keeps a log answers for all that it tells, unless some are named.
+    vouches_for_all = policy is SenderPolicy.AUTHENTICATED and "log" in members
+    if not senders and policy is not SenderPolicy.OPEN and not vouches_for_all:
         raise ConfigurationError(f"{place}: policy is {policy}: list in senders who may write there")
     return {"policy": policy, "senders": senders}
 
 
 def _urls(given: object, place: str) -> tuple[str, ...]:
     urls: Iterable[object] = given if isinstance(given, list | tuple) else [None]
-    found = tuple(url for url in urls if isinstance(url, str) and _is_web(url) and place_of(url))
+    found = tuple(url for url in urls if isinstance(url, str) and is_web(url))
     if len(found) != len(list(urls)) or len(found) > _MOST_SENDERS:
         raise ConfigurationError(f"{place}: senders must be a list of http or https URLs")
     return found
@@ -232,7 +248,3 @@ def _text(members: Mapping[str, Any], name: str, place: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.isprintable()):
         raise ConfigurationError(f"{place}: {name} must be text")
     return value
-
-
-def _is_web(url: str) -> bool:
-    return _WEB.fullmatch(url) is not None

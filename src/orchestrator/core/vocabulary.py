@@ -111,5 +111,8 @@ PROBLEM_JSON: Final = "application/problem+json"
 TURTLE: Final = "text/turtle"
 N_TRIPLES: Final = "application/n-triples"
 N_QUADS: Final = "application/n-quads"
+TRIG: Final = "application/trig"
+N3: Final = "text/n3"
+SPARQL_UPDATE: Final = "application/sparql-update"
 HTML: Final = "text/html"
 AS_PROFILE: Final = f'{JSON_LD}; profile="{AS_CONTEXT}"'

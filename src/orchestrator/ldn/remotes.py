@@ -94,8 +94,9 @@ class Remotes:
         )
         place = url
         for _ in range(MOST_REDIRECTS + 1):
-            shown_token = token if is_same_origin(place, url) else None
-            async with self._ask(self._session, place, headers, shown_token, timeout) as answer:
+            # Whoever it was sent to says where to go from there, even back: the token stays at home.
+            token = token if is_same_origin(place, url) else None
+            async with self._ask(self._session, place, headers, token, timeout) as answer:
                 location = answer.headers.get("Location")
                 if answer.status not in REDIRECTING or not location:
                     return await self._fetched(answer, place, limit, feed)

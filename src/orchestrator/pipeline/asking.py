@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.core.errors import AnswerRefused, PeerBusy, PeerUnreachable
-from orchestrator.core.source import place_of
+from orchestrator.core.source import is_same_origin, place_of
 from orchestrator.ports.sources import Fetched, Remotes
 
 _BUSY: Final = frozenset((429, 503))
@@ -38,8 +38,8 @@ class Asking:
     remotes: Remotes
     doors: Doors
     token: str | None
-    origin: str
-    """The only host and port to which the token is shown."""
+    home: str
+    """The URL to whose origin alone the token is shown."""
     requests: int = 0
     """Made so far."""
 
@@ -61,7 +61,7 @@ class Asking:
                 accept=accept,
                 limit=limit,
                 etag=etag,
-                token=self.token if place == self.origin else None,
+                token=self.token if is_same_origin(url, self.home) else None,
                 feed=feed,
             )
         if answer.status in _BUSY:

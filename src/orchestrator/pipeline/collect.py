@@ -10,7 +10,6 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.core.errors import (
@@ -24,10 +23,13 @@ from orchestrator.core.errors import (
     StorageError,
 )
 from orchestrator.core.listing import Members, batches
-from orchestrator.core.source import Source, patience, place_of
+from orchestrator.core.source import Source, SourceKind, patience
 from orchestrator.pipeline.asking import Asking, Doors
 from orchestrator.pipeline.collect_listing import Listing
-from orchestrator.pipeline.collect_members import Fetching, Tally
+from orchestrator.pipeline.collect_members import Fetching
+from orchestrator.pipeline.follow import Following
+from orchestrator.pipeline.taking import Taking, Tally
+from orchestrator.pipeline.tokens import read_token
 from orchestrator.ports import Clock, Ledger, Peers, Screener
 from orchestrator.ports.sources import Ended, Found, Listings, Member, MemberState, Pass, Progress, Remotes
 
@@ -35,7 +37,6 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE: Final = 10_000
 """Members that one pass fetches; the next one, at once, goes on."""
 _AT_A_TIME: Final = 1_000
-_MOST_TOKEN: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,8 @@ class Collecting:
         try:
             async with self._held(claimed):
                 asking = self._asking(source)
-                progress, is_all = await self._read(claimed, asking, tally)
+                read = self._follow if source.kind is SourceKind.LOG else self._read
+                is_all = await read(claimed, asking, tally, progress)
                 wait = None if is_all else 0
         except LeaseLost:
             _log.warning("lease_lost source=%s", source.name)
@@ -127,11 +129,10 @@ class Collecting:
             channel=progress.get("channel"),
         )
 
-    async def _read(self, claimed: Pass, asking: Asking, tally: Tally) -> tuple[dict[str, Any], bool]:
-        """Read an inbox; return what to remember, and whether that was all of it."""
+    async def _read(self, claimed: Pass, asking: Asking, tally: Tally, progress: dict[str, Any]) -> bool:
+        """Read an inbox; return whether that was all of it. `progress` is changed when it was."""
         source = claimed.source
         inbox = await self._inbox(source)
-        asking.origin = place_of(inbox)
         listing = Listing(
             inbox=inbox,
             progress=claimed.progress,
@@ -152,18 +153,36 @@ class Collecting:
         todo, is_all = await self._todo(source, listed.members)
         tally.members = len(todo)
         fetching = Fetching(
-            source=source,
+            taking=self._taking(source),
             asking=asking,
-            screener=self.screener,
-            ledger=self.ledger,
-            clock=self.clock,
             limit=self.settings.body,
             chance=self.chance,
             note=lambda found: self._note(claimed, found),
             tally=tally,
         )
         await fetching.fetch(todo)
-        return dict(listed.progress if is_all else claimed.progress), is_all
+        if is_all:
+            progress.clear()
+            progress.update(listed.progress)
+        return is_all
+
+    async def _follow(self, claimed: Pass, asking: Asking, tally: Tally, progress: dict[str, Any]) -> bool:
+        """Read a log; return whether that was all of it. `progress` is changed page by page."""
+        following = Following(
+            log=claimed.source.url,
+            progress=progress,
+            asking=asking,
+            listings=self.listings,
+            taking=self._taking(claimed.source),
+            note=lambda found: self._note(claimed, found),
+            wanted=lambda listed: self.progress.wanted(claimed.source.name, listed),
+            tally=tally,
+            limit=self.settings.listing,
+        )
+        return await following.read()
+
+    def _taking(self, source: Source) -> Taking:
+        return Taking(source=source, screener=self.screener, ledger=self.ledger, clock=self.clock)
 
     async def _inbox(self, source: Source) -> str:
         if not source.is_discovered:
@@ -194,11 +213,11 @@ class Collecting:
 
     def _asking(self, source: Source) -> Asking:
         token = self.token_of(source)
-        return Asking(remotes=self.remotes, doors=self._doors, token=token, origin=place_of(source.url))
+        return Asking(remotes=self.remotes, doors=self._doors, token=token, home=source.url)
 
     def token_of(self, source: Source) -> str | None:
         """Return the token that reads `source`, as its file says now; raises `ConfigurationError`."""
-        return _token(source)
+        return read_token(source.token_file)
 
     def _patience(self, claimed: Pass, error: Exception) -> int:
         asked = error.retry_after if isinstance(error, PeerBusy) else None
@@ -263,18 +282,3 @@ def _new(url: str, mark: str, now: int) -> Member:
     return Member(
         url=url, mark=mark, state=state, reason=None, token=None, attempts=0, seen=now, retry_at=now
     )
-
-
-def _token(source: Source) -> str | None:
-    """Return the token that reads `source`, as its file says now; raises `ConfigurationError`."""
-    if source.token_file is None:
-        return None
-    try:
-        with Path(source.token_file).open(encoding="ascii") as file:
-            token = file.read(_MOST_TOKEN).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ConfigurationError(f"token_file {source.token_file}: {reason}") from None
-    if not token or not token.isprintable() or " " in token:
-        raise ConfigurationError(f"token_file {source.token_file} holds no token")
-    return token

@@ -13,6 +13,7 @@ from orchestrator.core.announcement import compose
 from orchestrator.core.delivery import Attempt, DeliveryState, Verdict, verdict
 from orchestrator.core.errors import AddressRefused, LeaseLost, PeerError, StorageError
 from orchestrator.core.pod import Pod
+from orchestrator.core.source import FOLLOWED
 from orchestrator.ports import Answer, Clock, Delivery, Lease, Outbox, Peers, Reader
 
 _log = logging.getLogger(__name__)
@@ -113,12 +114,25 @@ class Delivering:
         return await self.peers.send(found, body)
 
     async def _compose(self, delivery: Delivery, inbox: str) -> bytes:
-        event = await self.reader.event(delivery.event)
-        if event is None or event.payload is None:
-            raise _Erased
         return compose(
-            event.payload, activity=delivery.id, me=self.pod.me, target=delivery.target, inbox=inbox
+            await self._payload(delivery),
+            activity=delivery.id,
+            me=self.pod.me,
+            target=delivery.target,
+            inbox=inbox,
         )
+
+    async def _payload(self, delivery: Delivery) -> bytes:
+        """Return what is told: of an event of ours, or as another log told it; raises `_Erased`."""
+        if delivery.event is None:
+            told = await self.reader.notification(FOLLOWED, delivery.told or "")
+            payload = None if told is None else told.body
+        else:
+            event = await self.reader.event(delivery.event)
+            payload = None if event is None else event.payload
+        if payload is None:
+            raise _Erased
+        return payload
 
 
 class _Erased(Exception):

@@ -14,6 +14,7 @@ from orchestrator.core.event import SALT_BYTES, Draft, artefact_of
 from orchestrator.core.notification import Notification
 from orchestrator.core.pod import Pod
 from orchestrator.core.policy import Decision, Facts, Judgement, PolicySet
+from orchestrator.core.source import FOLLOWED
 from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.record import record
 from orchestrator.ports import (
@@ -166,7 +167,7 @@ class Processing:
         if background.sent:
             return Outcome(state=NotificationState.IGNORED, reason="self")
         artefact = artefact_of(notification, thread.artefact if thread else None, self.pod.artefacts)
-        if not self._addressed(notification, artefact, thread):
+        if claimed.inbox != FOLLOWED and not self._addressed(notification, artefact, thread):
             return Outcome(state=NotificationState.IGNORED, reason="not_addressed")
         if artefact is not None and self.pod.owns(artefact):
             if self.existence.is_gone(artefact) is None:
@@ -246,10 +247,13 @@ class Processing:
             return Outcome(state=NotificationState.IGNORED, reason="policy", note=note)
         if decision.disposition == "RequireAcceptance":
             return Outcome(state=NotificationState.PARKED, reason="acceptance required", note=note)
+        # What another log told is told again only of what is ours; policies have seen it all the same.
+        is_logged = claimed.inbox != FOLLOWED or self.pod.owns(case.artefact)
         return Outcome(
             state=NotificationState.PROCESSED,
-            reason="logged",
+            reason="logged" if is_logged else "followed",
             draft=self._draft(case, judgement, policies.id),
+            is_logged=is_logged,
             deliveries=self._deliveries(claimed.notification, decision),
             note=note,
         )

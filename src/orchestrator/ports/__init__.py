@@ -116,6 +116,9 @@ class Outcome:
     reason: str | None = None
     draft: Draft | None = None
     """The event to append, where there is one."""
+    is_logged: bool = True
+    """False for what another log told and ours does not repeat: then `draft` says what is told of, and no
+    event is appended."""
     deliveries: tuple[Plan, ...] = ()
     retry_at: int | None = None
     counts: bool = True
@@ -203,8 +206,10 @@ class Delivery:
 
     id: str
     """Id of the activity that is sent, the same in every attempt."""
-    event: int
+    event: int | None
     """Sequence of the event that it tells of."""
+    told: str | None = None
+    """Without one, the token of the notification in which another log told of it."""
     target: str
     policies: tuple[str, ...]
     state: DeliveryState
@@ -260,7 +265,7 @@ class Ledger(Protocol):
         or whatever failed; one that fails keeps no other from being written. Events are appended in the
         order given. Sequence numbers have no gaps; `created` increases strictly. A draft whose (sender,
         activity) is in the log already changes the outcome to IGNORED(duplicate). Raises ValueError for
-        deliveries without an event that they could tell of.
+        deliveries without a draft that they could tell of.
         """
         ...
 

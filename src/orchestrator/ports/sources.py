@@ -6,11 +6,14 @@ Times are integers: milliseconds since 1970-01-01T00:00:00Z.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from orchestrator.core.event import stamp
 from orchestrator.core.source import Source, members_of
 from orchestrator.ports import Lease
+
+if TYPE_CHECKING:  # rdflib, which a look at sources does not need
+    from orchestrator.core.stream import StreamPage
 
 Declarer = Literal["configuration", "operator"]
 
@@ -184,8 +187,11 @@ class Sources(Protocol):
         """
         ...
 
-    async def statuses(self, name: str | None = None) -> Sequence[Status]:
-        """Return every source, or the one of that name, sorted by name. Raises `NotFound`."""
+    async def statuses(self, name: str | None = None, *, now: int = 0) -> Sequence[Status]:
+        """Return every source, or the one of that name, sorted by name; `now` tells leases that ran out.
+
+        Raises `NotFound`.
+        """
         ...
 
     async def members(
@@ -282,7 +288,7 @@ class Remotes(Protocol):
 
 
 class Listings(Protocol):
-    """Reads listings where that can be bounded."""
+    """Reads listings, and pages of logs, where that can be bounded."""
 
     async def read(
         self, body: bytes, media_type: str, url: str, *, most: int
@@ -290,5 +296,12 @@ class Listings(Protocol):
         """Return the members of a listing, URL → mark, and where it goes on (`core.listing`).
 
         Raises `AnswerRefused` for what is none, is too long, or costs too much.
+        """
+        ...
+
+    async def read_log(self, body: bytes, media_type: str, url: str, *, is_ours: bool) -> "StreamPage | None":
+        """Return what a page of a log says (`core.stream`): one of our form, or of any other.
+
+        None for what is not of our form, where that was asked. Raises `AnswerRefused` as `read` does.
         """
         ...

@@ -1,13 +1,17 @@
-"""Reads listings of remote inboxes: small ones in a thread, others in a process that can be killed."""
+"""Reads listings and pages of logs: small ones in a thread, others in a process that can be killed."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 from orchestrator.core.errors import AnswerRefused, Overloaded, TooCostly
-from orchestrator.core.listing import whole
+from orchestrator.core.jsonld import Contexts
+from orchestrator.core.listing import Members, whole
+from orchestrator.core.stream import StreamPage, read_ours, read_stream
 from orchestrator.screener.pool import Rulebook, ScreenerSettings, ScreeningPool
 
+_T = TypeVar("_T")
 _SMALL: Final = 32_768
 """Bytes that a thread may read: even as Turtle they take no longer than 30 ms."""
 _BUDGET: Final = 60.0
@@ -31,14 +35,37 @@ class ListingReader:
         self, body: bytes, media_type: str, url: str, *, most: int
     ) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Return the members of a listing, URL → mark, and where it goes on. Raises `AnswerRefused`."""
+        return await self._run(body, media_type, url, partial(_listing, most=most))
+
+    async def read_log(self, body: bytes, media_type: str, url: str, *, is_ours: bool) -> StreamPage | None:
+        """Return what a page of a log says. Raises `AnswerRefused`."""
+        return await self._run(body, media_type, url, _ours if is_ours else _stream)
+
+    async def _run(
+        self, body: bytes, media_type: str, url: str, work: Callable[[bytes, str, str, Contexts], _T]
+    ) -> _T:
         if len(body) <= _SMALL:
-            return await asyncio.to_thread(whole, body, media_type, url, self._contexts, most=most)
+            return await asyncio.to_thread(work, body, media_type, url, self._contexts)
         try:
-            return await self._pool.read_listing(body, media_type, url, most)
+            return await self._pool.run(work, body, media_type, url)
         except TooCostly:
             raise AnswerRefused(
                 f"{url}: reading {len(body)} bytes of {media_type or 'no type'} took more than {_BUDGET:g} s "
-                "or too much memory; page the listing, or offer N-Triples."
+                "or too much memory; use smaller pages, or N-Triples."
             ) from None
         except Overloaded:
-            raise AnswerRefused(f"{url}: too many listings wait to be read.") from None
+            raise AnswerRefused(f"{url}: too many pages wait to be read.") from None
+
+
+def _listing(
+    body: bytes, media_type: str, url: str, contexts: Contexts, *, most: int
+) -> tuple[Members, tuple[str, ...]]:
+    return whole(body, media_type, url, contexts, most=most)
+
+
+def _ours(body: bytes, _media_type: str, url: str, _contexts: Contexts) -> StreamPage | None:
+    return read_ours(body, url)
+
+
+def _stream(body: bytes, media_type: str, url: str, contexts: Contexts) -> StreamPage | None:
+    return read_stream(body, media_type, url, contexts)

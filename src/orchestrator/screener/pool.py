@@ -25,7 +25,6 @@ from pebble import ProcessExpired, ProcessPool
 from orchestrator.core.errors import Overloaded, StorageError, TooCostly
 from orchestrator.core.finding import Finding
 from orchestrator.core.jsonld import Contexts
-from orchestrator.core.listing import Members, whole
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import Profile, ShapeSet
@@ -114,11 +113,12 @@ class ScreeningPool:
             _judge, body, facts, policies.id, policies.files, timeout=self._settings.budget
         )
 
-    async def read_listing(
-        self, body: bytes, media_type: str, url: str, most: int
-    ) -> tuple[Members, tuple[str, ...]]:
-        """Read a listing (see `core.listing`). Raises `AnswerRefused`, `TooCostly`, `Overloaded`."""
-        return await self._call(_listing, body, media_type, url, most, timeout=self._settings.budget)
+    async def run(self, work: Callable[[bytes, str, str, Contexts], _T], *given: object) -> _T:
+        """Do other `work` on strangers' bytes within the same bounds; the worker adds its contexts.
+
+        Raises what `work` raises, `TooCostly`, or `Overloaded`.
+        """
+        return await self._call(_run, work, *given, timeout=self._settings.budget)
 
     async def _call(self, function: Callable[..., _T], *arguments: object, timeout: float) -> _T:  # noqa: ASYNC109
         if self._under_way >= self._settings.waiting:
@@ -213,8 +213,8 @@ def _screen(body: bytes) -> Screening:
     return screen(body, _worker["rules"])
 
 
-def _listing(body: bytes, media_type: str, url: str, most: int) -> tuple[Members, tuple[str, ...]]:
-    return whole(body, media_type, url, _worker["rules"].contexts, most=most)
+def _run(work: Callable[..., _T], *given: object) -> _T:
+    return work(*given, _worker["rules"].contexts)
 
 
 def _judge(body: bytes, facts: Facts, set_id: str, files: Mapping[str, str]) -> Judgement:

@@ -1,6 +1,6 @@
 """Appending to the log: numbers without gaps, times that increase strictly, deliveries in the same breath."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -33,6 +33,7 @@ _NEW_DELIVERY: Final = (
     "id",
     "log",
     "event",
+    "told",
     "target",
     "topic",
     "policies",
@@ -95,17 +96,32 @@ class Appending:
         self._types += [
             {"log": LOG, "type": name, "sequence": event.sequence} for name in dict.fromkeys(event.types)
         ]
-        for made in _deliveries(event, plans):
-            # A target that knows of a topic, or will: appends take turns, so nobody else adds one now.
-            news = (str(made["target"]), str(made["topic"]))
-            if news in self._told:
-                self._untold.setdefault(event.sequence, []).append(news[0])
-            else:
-                self._told.add(news)
-                self._deliveries.append(made)
+        self._untold[event.sequence] = self._deliver(
+            _deliveries(event.iri, plans, at=created, about={"event": event.sequence, "told": None})
+        )
         self._known.add(identity)
         self._sequence, self._created = event.sequence, created
         return event
+
+    def tell(self, iri: str, token: str, plans: Sequence[Plan], *, now: int) -> list[str]:
+        """Tell of an event of another log, which the notification `token` told us; append none of ours.
+
+        Returns the targets that are not told, because they know of its topic.
+        """
+        return self._deliver(_deliveries(iri, plans, at=now, about={"event": None, "told": token}))
+
+    def _deliver(self, made: Sequence[dict[str, object]]) -> list[str]:
+        """Take deliveries to those who do not know; return the others."""
+        untold: list[str] = []
+        for each in made:
+            # A target that knows of a topic, or will: appends take turns, so nobody else adds one now.
+            news = (str(each["target"]), str(each["topic"]))
+            if news in self._told:
+                untold.append(news[0])
+            else:
+                self._told.add(news)
+                self._deliveries.append(each)
+        return untold
 
     def told_already(self, event: LifecycleEvent) -> list[str]:
         """Return the targets that are not told of `event`, because they know of its topic."""
@@ -129,25 +145,27 @@ class Appending:
             self._transaction.changed.add("delivery")
 
 
-def _deliveries(event: LifecycleEvent, plans: Sequence[Plan]) -> list[dict[str, object]]:
-    """Return one row per target, with the policies of all plans for it."""
+def _deliveries(
+    iri: str, plans: Sequence[Plan], *, at: int, about: Mapping[str, object]
+) -> list[dict[str, object]]:
+    """Return one row per target, with the policies of all plans for it; `iri` is that of the event."""
     policies: dict[str, set[str]] = {}
     topics = {plan.target: plan.topic for plan in plans}
     for plan in plans:
         policies.setdefault(plan.target, set()).update(plan.policies)
     return [
         {
-            "id": delivery_id(event.iri, target),
+            "id": delivery_id(iri, target),
             "log": LOG,
-            "event": event.sequence,
+            **about,
             "target": target,
             # Without a topic every event is news of its own.
-            "topic": topics[target] or event.iri,
+            "topic": topics[target] or iri,
             "policies": rows.names_json(tuple(sorted(asked))),
             "state": DeliveryState.PENDING.value,
             "attempts": 0,
-            "next_at": event.created,
-            "created": event.created,
+            "next_at": at,
+            "created": at,
             "fence": 0,
         }
         for target, asked in policies.items()

@@ -24,7 +24,7 @@ _DUE: Final = (
         _d.next_at <= bindparam("now"),
         sa.or_(_d.lease_until.is_(None), _d.lease_until <= bindparam("now")),
     )
-    .order_by(_d.next_at, _d.event, _d.target)
+    .order_by(_d.next_at, _d.created, _d.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
@@ -70,7 +70,7 @@ _REVIVE: Final = (
     .values(state=DeliveryState.RETRYING, reason=None, attempts=0, next_at=bindparam("now"), finished=None)
 )
 _NEWEST: Final = (
-    sa.select(*_d).where(_d.log == LOG).order_by(_d.event.desc(), _d.target.desc()).limit(bindparam("limit"))
+    sa.select(*_d).where(_d.log == LOG).order_by(_d.created.desc(), _d.id.desc()).limit(bindparam("limit"))
 )
 _NEWEST_OF_STATE: Final = _NEWEST.where(_d.state == bindparam("state"))
 _NEXT_FREE: Final = (
@@ -136,7 +136,7 @@ class SqlOutbox:
         await self._writer.write(work)
 
     async def deliveries(self, *, state: DeliveryState | None = None, limit: int = 100) -> Sequence[Delivery]:
-        """Return deliveries, those of the newest events first."""
+        """Return deliveries, the newest first."""
         statement = _NEWEST if state is None else _NEWEST_OF_STATE
         values: dict[str, object] = {"limit": limit} if state is None else {"limit": limit, "state": state}
 
@@ -185,7 +185,13 @@ def _retry(transaction: Transaction, identifier: str, *, now: int) -> Delivery:
         message = f"Only a DEAD delivery can be retried; this one is {found.state}."
         raise BadRequest(message)
     transaction.connection.execute(_REVIVE, {"key": identifier, "now": now})
-    note = {"delivery": identifier, "event": found.event, "target": found.target, "reason": found.reason}
+    note = {
+        "delivery": identifier,
+        "event": found.event,
+        "told": found.told,
+        "target": found.target,
+        "reason": found.reason,
+    }
     journal.write(transaction, [journal.Entry(at=now, what="delivery retried", who="operator", note=note)])
     transaction.changed.add("delivery")
     return rows.delivery(transaction.connection.execute(_ONE, {"key": identifier}).one())

@@ -59,16 +59,20 @@ def record(
             results.append(LeaseLost())
             continue
         outcome = _without_repeat(decided.outcome, appending)
-        event = None
-        if outcome.draft is not None:
+        event, untold = None, list[str]()
+        if outcome.draft is not None and not outcome.is_logged:
+            iri = decided.claimed.provenance.via if decided.claimed.provenance else outcome.draft.activity
+            untold = appending.tell(iri, lease.key, outcome.deliveries, now=now)
+        elif outcome.draft is not None:
             event = appending.append(outcome.draft, outcome.deliveries, now=now)
             if event is None:
                 results.append(LogAhead())
                 continue
+            untold = appending.told_already(event)
         # A lease finishes its notification once, within a group too.
         del held[lease.key]
         settled.append(_settled(row.notification, lease, outcome, event))
-        entries.append(_entry(decided.claimed, outcome, event, now, appending))
+        entries.append(_entry(decided.claimed, outcome, event, now, untold))
         results.append(event)
     appending.write()
     journal.write(transaction, entries)
@@ -110,7 +114,7 @@ def _settled(key: int, lease: Lease, outcome: Outcome, event: LifecycleEvent | N
 
 
 def _entry(
-    claimed: Claimed, outcome: Outcome, event: LifecycleEvent | None, now: int, appending: Appending
+    claimed: Claimed, outcome: Outcome, event: LifecycleEvent | None, now: int, untold: Sequence[str]
 ) -> journal.Entry:
     note: dict[str, object] = {
         **outcome.note,
@@ -121,6 +125,6 @@ def _entry(
         "reason": outcome.reason,
         "event": None if event is None else event.sequence,
         # A policy asked, and no delivery was made: here is why.
-        "toldAlready": [] if event is None else appending.told_already(event),
+        "toldAlready": untold,
     }
     return journal.Entry(at=now, what="notification processed", who=claimed.lease.owner, note=note)

@@ -216,6 +216,7 @@ def delivery(row: AnyRow) -> Delivery:
     return Delivery(
         id=row.id,
         event=row.event,
+        told=row.told,
         target=row.target,
         policies=tuple(json.loads(row.policies)),
         state=DeliveryState(row.state),

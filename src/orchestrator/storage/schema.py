@@ -208,7 +208,8 @@ delivery: Final = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("log", sa.Integer, nullable=False),
-    sa.Column("event", sa.BigInteger, nullable=False),
+    sa.Column("event", sa.BigInteger),
+    sa.Column("told", sa.Text),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("topic", sa.Text, nullable=False),
     sa.Column("policies", sa.Text, nullable=False),
@@ -227,15 +228,21 @@ delivery: Final = sa.Table(
     sa.Column("lease_until", Milliseconds),
     sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
     sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
+    sa.ForeignKeyConstraint(["told"], ["notification.token"], name="delivery_told"),
+    sa.CheckConstraint("event IS NOT NULL OR told IS NOT NULL", name="delivery_about"),
     _one_of(DeliveryState, "delivery_state"),
     # Without a next time nobody would ever try again: none may vanish.
     sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
     sa.Index("delivery_topic", "log", "topic", "target"),
-    sa.Index("delivery_by_state", "log", "state", "event", "target"),
-    _partial("delivery_due", "log", "next_at", "event", "target", where=UNFINISHED),
+    sa.Index("delivery_by_age", "log", "created", "id"),
+    sa.Index("delivery_by_state", "log", "state", "created", "id"),
+    _partial("delivery_due", "log", "next_at", "created", "id", where=UNFINISHED),
     _partial("delivery_leased", "log", "lease_until", where=LEASED),
 )
-"""What goes to service hubs: one row for each (event, target), made in the event's own transaction."""
+"""What goes to service hubs: one row for each (event, target), made in the event's own transaction.
+
+What another log told, and ours does not repeat, is no event of ours: such a delivery names the notification.
+"""
 
 journal: Final = sa.Table(
     "journal",

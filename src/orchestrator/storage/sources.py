@@ -99,7 +99,7 @@ class SqlSources:
 
         await self._writer.write(work)
 
-    async def statuses(self, name: str | None = None) -> Sequence[Status]:
+    async def statuses(self, name: str | None = None, *, now: int = 0) -> Sequence[Status]:
         """Return every source, or one."""
 
         def ask(connection: sa.Connection) -> Sequence[Status]:
@@ -110,7 +110,7 @@ class SqlSources:
             ):
                 counts.setdefault(source, {})[MemberState(state)] = count
             found = connection.execute(_ALL if name is None else _ONE, sought)
-            return [_status(row, counts.get(row.name, {})) for row in found]
+            return [_status(row, counts.get(row.name, {}), now) for row in found]
 
         found = await self._readers.read(ask)
         if name is not None and not found:
@@ -150,6 +150,8 @@ def _configure(transaction: Transaction, sources: Sequence[Source], *, now: int)
             values: dict[str, object] = {"declared": rows.to_json(members_of(source)), "next_at": now}
             if declared(before).url != source.url:
                 values["progress"] = "{}"
+            # Whoever reads it now reads what it was before: that pass changes nothing any more.
+            values |= {"owner": None, "lease_until": None, "fence": _s.fence + 1}
             _changed(transaction, name, declared_by="configuration", **values)
             _journal(transaction, "source changed", name, "configuration", now, declared=members_of(source))
 
@@ -167,7 +169,8 @@ def _insert(transaction: Transaction, source: Source, by: Declarer, *, now: int)
             "progress": "{}",
             "requests": 0,
             "failures": 0,
-            "fence": 0,
+            # A source that was forgotten and comes back must not be finished by who held the old one.
+            "fence": now,
         },
     )
     transaction.changed.add("source")
@@ -192,7 +195,7 @@ def _no(name: str) -> NotFound:
     return NotFound(f"There is no source named {name}.")
 
 
-def _status(row: rows.AnyRow, counts: Mapping[MemberState, int]) -> Status:
+def _status(row: rows.AnyRow, counts: Mapping[MemberState, int], now: int) -> Status:
     return Status(
         source=declared(row),
         declared_by=row.declared_by,
@@ -203,7 +206,7 @@ def _status(row: rows.AnyRow, counts: Mapping[MemberState, int]) -> Status:
         reason=row.reason,
         attempted=row.attempted,
         succeeded=row.succeeded,
-        is_polled=row.owner is not None,
+        is_polled=row.lease_until is not None and row.lease_until > now,
         progress=json.loads(row.progress),
         members=counts,
     )

@@ -18,9 +18,10 @@ async def show(request: web.Request) -> web.Response:
     site = request.app[SITE]
     require_admin(request, site)
     head, waiting = await site.reader.head(), await site.ledger.pending()
-    statuses = await site.sources.statuses()
+    now = site.clock.now()
+    statuses = await site.sources.statuses(now=now)
     registry = CollectorRegistry()
-    registry.register(_Now([*_counts(head.sequence, waiting), *_of_sources(statuses, site.clock.now())]))
+    registry.register(_Now([*_counts(head.sequence, waiting), *_of_sources(statuses, now)]))
     headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"}
     return web.Response(body=generate_latest(registry), headers=headers)
 

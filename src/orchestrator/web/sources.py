@@ -29,7 +29,9 @@ async def listing(request: web.Request) -> web.Response:
     site = request.app[SITE]
     require_admin(request, site)
     parameters.read(request, ())
-    return _answer({"sources": [_shown(site, status) for status in await site.sources.statuses()]})
+    return _answer(
+        {"sources": [_shown(site, status) for status in await site.sources.statuses(now=site.clock.now())]}
+    )
 
 
 async def add(request: web.Request) -> web.Response:
@@ -50,7 +52,7 @@ async def add(request: web.Request) -> web.Response:
     if source.kind is SourceKind.INBOX and source.into not in {MAIN, *site.inboxes}:
         raise BadRequest(f"into names no inbox of ours: {source.into}.")
     await site.sources.add(source, who=_WHO, now=site.clock.now())
-    [status] = await site.sources.statuses(source.name)
+    [status] = await site.sources.statuses(source.name, now=site.clock.now())
     headers = {"Location": site.url(PATH + source.name)}
     return _answer(_shown(site, status), status=HTTPStatus.CREATED, headers=headers)
 
@@ -63,7 +65,7 @@ async def show(request: web.Request) -> web.Response:
     state = _state(given.get("state"))
     limit = parameters.integer(given, "limit", low=0, high=_MOST_MEMBERS, default=_LATEST)
     name = request.match_info["name"]
-    [status] = await site.sources.statuses(name)
+    [status] = await site.sources.statuses(name, now=site.clock.now())
     members = await site.sources.members(name, state=state, limit=limit) if limit else ()
     return _answer({**_shown(site, status), "latest": [member.described() for member in members]})
 
@@ -82,7 +84,7 @@ async def change(request: web.Request) -> web.Response:
     require_admin(request, site)
     name = request.match_info["name"]
     await _CHANGES[request.match_info["change"]](site, name, site.clock.now())
-    [status] = await site.sources.statuses(name)
+    [status] = await site.sources.statuses(name, now=site.clock.now())
     return _answer(_shown(site, status), status=HTTPStatus.ACCEPTED)
 
 

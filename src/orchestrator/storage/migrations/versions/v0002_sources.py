@@ -12,7 +12,7 @@ _BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Make the tables; let a delivery be about what another log told."""
     op.create_table(
         "provenance",
         sa.Column("notification", _BIG_ID, primary_key=True, autoincrement=False),
@@ -24,6 +24,7 @@ def upgrade() -> None:
     )
     _source()
     _member()
+    _delivery()
 
 
 def _source() -> None:
@@ -76,3 +77,80 @@ def _member() -> None:
     where = sa.text("retry_at IS NOT NULL")
     columns = ["log", "source", "retry_at"]
     op.create_index("member_due", "member", columns, sqlite_where=where, postgresql_where=where)
+
+
+_KEPT = (
+    "id",
+    "log",
+    "event",
+    "target",
+    "topic",
+    "policies",
+    "state",
+    "reason",
+    "attempts",
+    "next_at",
+    "inbox",
+    "body",
+    "location",
+    "status",
+    "created",
+    "finished",
+    "owner",
+    "fence",
+    "lease_until",
+)
+
+
+def _delivery() -> None:
+    """Make the table anew: SQLite can neither drop a NOT NULL nor add a constraint."""
+    columns = ", ".join(_KEPT)
+    op.execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM delivery")
+    op.drop_table("delivery")
+    _new_delivery()
+    op.execute(f"INSERT INTO delivery ({columns}) SELECT {columns} FROM kept")  # noqa: S608  (our own names)
+    op.execute("DROP TABLE kept")
+    op.create_index("delivery_topic", "delivery", ["log", "topic", "target"])
+    op.create_index("delivery_by_age", "delivery", ["log", "created", "id"])
+    op.create_index("delivery_by_state", "delivery", ["log", "state", "created", "id"])
+    for name, last, where in (
+        ("delivery_due", ["next_at", "created", "id"], "state IN ('PENDING', 'RETRYING')"),
+        ("delivery_leased", ["lease_until"], "lease_until IS NOT NULL"),
+    ):
+        condition = sa.text(where)
+        op.create_index(name, "delivery", ["log", *last], sqlite_where=condition, postgresql_where=condition)
+
+
+def _new_delivery() -> None:
+    states = ("PENDING", "RETRYING", "DELIVERED", "DEAD", "CANCELLED")
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("log", sa.Integer, nullable=False),
+        sa.Column("event", sa.BigInteger),
+        sa.Column("told", sa.Text),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("policies", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.BigInteger),
+        sa.Column("inbox", sa.Text),
+        sa.Column("body", sa.LargeBinary),
+        sa.Column("location", sa.Text),
+        sa.Column("status", sa.Integer),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("finished", sa.BigInteger),
+        sa.Column("owner", sa.Text),
+        sa.Column("fence", sa.BigInteger, nullable=False),
+        sa.Column("lease_until", sa.BigInteger),
+        sa.UniqueConstraint("log", "event", "target", name="delivery_identity"),
+        sa.ForeignKeyConstraint(["log", "event"], ["event.log", "event.sequence"], name="delivery_event"),
+        sa.ForeignKeyConstraint(["told"], ["notification.token"], name="delivery_told"),
+        sa.CheckConstraint("event IS NOT NULL OR told IS NOT NULL", name="delivery_about"),
+        sa.CheckConstraint(" OR ".join(f"state = '{state}'" for state in states), name="delivery_state"),
+        sa.CheckConstraint(
+            "state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"
+        ),
+    )
