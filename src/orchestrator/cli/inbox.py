@@ -51,7 +51,9 @@ def list_(*, state: str | None, limit: int, inbox: str, config: Path | None, is_
     settings = load_settings(config).settings
     import asyncio
 
-    found, base = asyncio.run(_list(settings, inbox, state.upper() if state else None, limit))
+    found, base = asyncio.run(
+        _list(settings, _known(settings, inbox), state.upper() if state else None, limit)
+    )
     if is_json:
         show([_members(stored, base) for stored in found])
     elif found:
@@ -81,7 +83,7 @@ def show_(token: str, *, inbox: str, config: Path | None, is_json: bool, is_raw:
     settings = load_settings(config).settings
     import asyncio
 
-    stored, base = asyncio.run(_show(settings, inbox, _token_of(token)))
+    stored, base = asyncio.run(_show(settings, _known(settings, inbox), _token_of(token)))
     if is_raw:
         sys.stdout.buffer.write(stored.body)
         return
@@ -140,9 +142,21 @@ def _settle(config: Path | None, inbox: str, token: str, *, is_accepted: bool) -
     async def settle() -> None:
         async with open_database(settings) as store:
             now = SystemClock().now()
-            await store.ledger.settle(inbox, _token_of(token), accept=is_accepted, who=who, now=now)
+            await store.ledger.settle(
+                _known(settings, inbox), _token_of(token), accept=is_accepted, who=who, now=now
+            )
 
     asyncio.run(settle())
+
+
+def _known(settings: Settings, inbox: str) -> str:
+    """Return `inbox` where there is one of that name, or what followed logs told."""
+    from orchestrator.core.source import FOLLOWED, MAIN
+
+    names = (MAIN, *settings.inboxes, FOLLOWED)
+    if inbox not in names:
+        raise click.UsageError(f"--inbox {inbox} names no inbox; there are: {', '.join(names)}")
+    return inbox
 
 
 async def _list(

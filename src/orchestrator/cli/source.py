@@ -157,8 +157,11 @@ def poll(name: str, *, config: Path | None, is_json: bool) -> None:
     A running service processes what was kept within its schedule.interval.
     """
     import asyncio
+    import logging
 
     settings = load_settings(config).settings
+    # What it logs of a pass is said below.
+    logging.getLogger("orchestrator.pipeline.collect").setLevel(logging.ERROR)
     done = asyncio.run(_poll(settings, name))
     tally = {
         "members": done.tally.members,

@@ -28,7 +28,10 @@ _MAX_URL: Final = 2_048
 _MOST_SENDERS: Final = 1_000
 _SHORTEST_WAIT: Final = 5_000
 _FIRST_WAIT: Final = 60_000
-_LONGEST_WAIT: Final = 3_600_000
+LONGEST_WAIT: Final = 3_600_000
+"""Milliseconds for which a failing source is left alone at most."""
+A_DAY: Final = 86_400_000
+"""Milliseconds for which a failing member is left alone at most."""
 _LONGEST_ASKED: Final = 86_400_000
 JITTER: Final = 0.2
 EVERY: Final = "5m"
@@ -166,18 +169,25 @@ def members_of(source: Source) -> dict[str, object]:
     return members
 
 
-def patience(schedule: str, failures: int, *, chance: float, asked: float | None = None) -> int:
+def patience(
+    schedule: str,
+    failures: int,
+    *,
+    chance: float,
+    asked: float | None = None,
+    longest: int = LONGEST_WAIT,
+) -> int:
     """Return for how many ms a source is left alone after so many `failures` in a row.
 
-    Twice as long each time, from the source's own interval (5 s to a minute) up to an hour, and spread by
-    `chance` (0 to 1), so that many sources of one host do not come back at once. Never for ever (P25).
-    `asked` are the seconds that the source asks for; a day is believed.
+    Twice as long each time, from the source's own interval (5 s to a minute) up to an hour, or to `longest`,
+    and spread by `chance` (0 to 1), so that many sources of one host do not come back at once. Never for
+    ever (P25). `asked` are the seconds that the source asks for; a day is believed.
     """
     read = read_schedule(schedule)
     first = _FIRST_WAIT
     if isinstance(read, Interval):
         first = min(max(_SHORTEST_WAIT, read.seconds * 1_000), _FIRST_WAIT)
-    wait = min(first << min(max(failures - 1, 0), 16), _LONGEST_WAIT)
+    wait = min(first << min(max(failures - 1, 0), 16), longest)
     wait = round(wait * (1 + JITTER * chance))
     return wait if asked is None else max(wait, min(round(asked * 1_000), _LONGEST_ASKED))
 

@@ -1,7 +1,9 @@
 """Requests of one pass over a source: counted, few at a time to one host, with the source's token."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,15 +22,21 @@ class Doors:
 
     at_once: int
     _doors: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    _users: Counter[str] = field(default_factory=Counter)
 
-    def door(self, host: str) -> asyncio.Semaphore:
-        """Return what lets so many through."""
-        if len(self._doors) > _MOST_DOORS:
-            self._doors = {name: door for name, door in self._doors.items() if door.locked()}
-        return self._doors.setdefault(host, asyncio.Semaphore(self.at_once))
-
-
-_MOST_DOORS: Final = 1_024
+    @asynccontextmanager
+    async def through(self, host: str) -> AsyncIterator[None]:
+        """Wait for one's turn at `host`."""
+        door = self._doors.setdefault(host, asyncio.Semaphore(self.at_once))
+        self._users[host] += 1
+        try:
+            async with door:
+                yield
+        finally:
+            self._users[host] -= 1
+            if not self._users[host]:
+                # Nobody is at this door: hosts that are never asked again take no room.
+                del self._users[host], self._doors[host]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +62,7 @@ class Asking:
     ) -> Fetched:
         """GET `url`. Raises `PeerError`; `PeerBusy` when the server asks to be left alone."""
         place = place_of(url)
-        async with self.doors.door(place):
+        async with self.doors.through(place):
             self.requests += 1
             answer = await self.remotes.get(
                 url,

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.core.errors import (
-    AnswerRefused,
     ConfigurationError,
-    InboxNotFound,
     LeaseLost,
     Overloaded,
     PeerBusy,
@@ -94,7 +92,7 @@ class Collecting:
         tally = tally if tally is not None else Tally()
         source = claimed.source
         asking: Asking | None = None
-        progress, wait, reason = dict(claimed.progress), None, None
+        progress, wait, reason, is_all = dict(claimed.progress), None, None, False
         try:
             async with self._held(claimed):
                 asking = self._asking(source)
@@ -106,14 +104,14 @@ class Collecting:
             return Done(reason="Another process reads it.", tally=tally)
         except asyncio.CancelledError:
             # We are stopping: who comes next goes on at once, and does not wait for the lease.
-            await asyncio.shield(self._finish(claimed, asking, progress, None, 0))
+            await asyncio.shield(self._finish(claimed, asking, progress, wait=0, is_whole=False))
             raise
         except (PeerError, Overloaded, StorageError, ConfigurationError) as error:
             reason, wait = error.message, self._patience(claimed, error)
         except Exception as error:  # noqa: BLE001  (a source that fails is polled again, whatever it was)
             _log.exception("pass_failed source=%s", source.name)
             reason, wait = f"failed: {type(error).__name__}", self._patience(claimed, error)
-        await self._finish(claimed, asking, progress, reason, wait)
+        await self._finish(claimed, asking, progress, reason=reason, wait=wait, is_whole=is_all)
         _log.log(
             logging.WARNING if reason else logging.INFO,
             "source_polled source=%s requests=%d %s reason=%s",
@@ -144,7 +142,8 @@ class Collecting:
         )
         try:
             listed = await listing.read()
-        except AnswerRefused:
+        except PeerError:
+            # It may have moved: the artefact is asked again where its inbox is.
             if source.is_discovered:
                 self.peers.forget(source.url)
             raise
@@ -185,13 +184,7 @@ class Collecting:
         return Taking(source=source, screener=self.screener, ledger=self.ledger, clock=self.clock)
 
     async def _inbox(self, source: Source) -> str:
-        if not source.is_discovered:
-            return source.url
-        try:
-            return await self.peers.discover(source.url)
-        except InboxNotFound:
-            self.peers.forget(source.url)
-            raise
+        return await self.peers.discover(source.url) if source.is_discovered else source.url
 
     async def _todo(self, source: Source, listed: Members) -> tuple[list[Member], bool]:
         """Return members to fetch, and whether these are all.
@@ -228,8 +221,10 @@ class Collecting:
         claimed: Pass,
         asking: Asking | None,
         progress: dict[str, Any],
-        reason: str | None,
+        *,
+        reason: str | None = None,
         wait: int | None,
+        is_whole: bool,
     ) -> None:
         """Record how it ended; `wait` ms, else until the schedule says."""
         now = self.clock.now()
@@ -238,6 +233,7 @@ class Collecting:
             next_at=self.next_time(claimed.source.schedule, now) if wait is None else now + wait,
             requests=asking.requests if asking else 0,
             reason=reason,
+            is_whole=is_whole,
         )
         try:
             await self.progress.finish(claimed.lease, ended, now=now)

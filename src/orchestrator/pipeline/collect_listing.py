@@ -68,8 +68,8 @@ class Listing:
             pages[-1] = await self._page(pages[-1].url, known)
         members = dict(first.members if len(pages) == 1 else pages[-1].members)
         await self._walk(pages, members, {} if first.is_known else known)
+        channel = self._channel if self._channel and is_same_origin(self._channel, self.inbox) else None
         here = {url: mark for url, mark in members.items() if is_same_origin(url, self.inbox)}
-        is_whole = not first.is_known
         return Listed(
             members=here,
             elsewhere=len(members) - len(here),
@@ -77,8 +77,8 @@ class Listing:
                 "inbox": self.inbox,
                 # A page without an ETag cannot be asked whether it has changed.
                 "pages": [[page.url, page.etag] for page in pages] if all(p.etag for p in pages) else [],
-                "listed": self.now if is_whole else self.progress.get("listed", self.now),
-                "channel": self._channel,
+                "listed": self.progress.get("listed", self.now) if known else self.now,
+                "channel": channel,
             },
         )
 

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from orchestrator.core.errors import (
     OrchestratorError,
+    Overloaded,
     PeerBusy,
     PeerError,
     PeerUnreachable,
     TooLarge,
 )
-from orchestrator.core.source import patience
+from orchestrator.core.source import A_DAY, patience
 from orchestrator.pipeline.asking import Asking, usable
 from orchestrator.pipeline.taking import Gone, Taking, Tally, again, refused
 from orchestrator.ports.sources import Found, Member
@@ -23,7 +24,11 @@ _GONE: Final = frozenset((404, 410))
 _AT_ONCE: Final = 8
 _NOTED_AT_ONCE: Final = 64
 _MOST_SILENT: Final = 8
-"""Members in a row without an answer: then it is the server that is ill, and not they."""
+"""Members in a row without a usable answer: then it is the server that is ill, and not they."""
+_MOST_ABSENT: Final = 5
+"""How often a member that is not there is looked for: some servers list what is still being written."""
+_ROOM: Final = 65_536
+"""Bytes beyond the limit, so that it is ours that is exceeded first."""
 _MOST_DIGITS: Final = 18
 
 
@@ -66,7 +71,12 @@ class Fetching:
 
     async def _some(self, waiting: Iterator[Member], found: list[Found]) -> None:
         for member in waiting:
-            became = await self._one(member)
+            try:
+                became = await self._one(member)
+            except (Overloaded, _Ill) as error:
+                # The next pass begins with others: nobody's trouble is in the way of all for ever.
+                found.append(self._again(member, error))
+                raise
             self.tally.add(became)
             found.append(became)
             if len(found) >= _NOTED_AT_ONCE:
@@ -81,14 +91,14 @@ class Fetching:
         """Return what became of one member; what is wrong with it is its own trouble."""
         try:
             body, media_type = await self._fetched(member)
-        except PeerBusy:
-            raise
         except PeerUnreachable as error:
             self._silent += 1
             if self._silent >= _MOST_SILENT:
-                raise
+                raise _Ill(error) from None
             return self._again(member, error)
-        except (Gone, TooLarge) as error:
+        except Gone as error:
+            return self._gone(member, error)
+        except TooLarge as error:
             return refused(member.url, member.mark, error)
         except PeerError as error:
             return self._again(member, error)
@@ -99,17 +109,36 @@ class Fetching:
             raise TooLarge
         body = _Body(self.limit)
         answer = await self.asking.get(
-            member.url, accept=_ACCEPT, limit=self.limit + 1, feed=lambda _: body.take
+            member.url, accept=_ACCEPT, limit=self.limit + _ROOM, feed=lambda _: body.take
         )
-        self._silent = 0
         if answer.status in _GONE:
-            raise Gone(f"{member.url} answered {answer.status}.")
+            self._silent = 0
+            raise Gone(member.url, answer.status)
         media_type = usable(answer).media_type.partition(";")[0].strip().lower()
+        self._silent = 0
         return bytes(body.held), media_type or "application/octet-stream"
 
-    def _again(self, member: Member, error: PeerError) -> Found:
-        wait = patience("60s", member.attempts + 1, chance=self.chance())
-        return again(member.url, member.mark, error, self.taking.clock.now() + wait)
+    def _again(self, member: Member, error: OrchestratorError) -> Found:
+        return again(member.url, member.mark, error, self._later(member, error))
+
+    def _gone(self, member: Member, error: Gone) -> Found:
+        """Return that a member is not there; for a while it is looked for again."""
+        found = refused(member.url, member.mark, error)
+        if error.is_final or member.attempts + 1 >= _MOST_ABSENT:
+            return found
+        return replace(found, retry_at=self._later(member, error))
+
+    def _later(self, member: Member, error: OrchestratorError) -> int:
+        asked = error.retry_after if isinstance(error, PeerBusy) else None
+        wait = patience("60s", member.attempts + 1, chance=self.chance(), asked=asked, longest=A_DAY)
+        return self.taking.clock.now() + wait
+
+
+class _Ill(PeerBusy):
+    """It is not this member: the server answers none."""
+
+    def __init__(self, last: PeerUnreachable) -> None:
+        super().__init__(last.message, last.retry_after if isinstance(last, PeerBusy) else None)
 
 
 class _Body:

@@ -24,6 +24,7 @@ _TURNS: Final = 10
 _FIRST_TURN: Final = 0.1
 _LONGEST_TURN: Final = 10.0
 _SHOWN: Final = 500
+_GONE: Final = 410
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +116,11 @@ class Taking:
 
 class Gone(PeerError):
     """It is listed, and not there."""
+
+    def __init__(self, url: str, status: int) -> None:
+        """Take what was answered: 410 is meant for ever (RFC 9110, section 15.5.11), 404 may pass."""
+        super().__init__(f"{url} answered {status}.")
+        self.is_final = status == _GONE
 
 
 def refused(url: str, mark: str, error: OrchestratorError) -> Found:

@@ -93,10 +93,13 @@ class Ended:
 
     progress: Mapping[str, Any]
     next_at: int
-    """When to poll again; at once all the same when somebody asked for it meanwhile."""
+    """When to poll again; at once all the same when somebody asked for it meanwhile and it did not fail."""
     requests: int
     reason: str | None = None
-    """Why it failed; None when everything was read that was there."""
+    """Why it failed."""
+    is_whole: bool = True
+    """Whether everything was read that was there. A pass that did not fail and was broken off says nothing
+    of how it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

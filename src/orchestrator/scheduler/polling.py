@@ -73,7 +73,7 @@ class Polling:
         except Exception:  # noqa: BLE001  (its lease runs out, and it is read again)
             _log.exception("pass_failed source=%s", claimed.source.name)
             return
-        if self.listens and done.channel and is_same_origin(done.channel, claimed.source.url):
+        if self.listens and done.channel:
             self._listen_to(claimed, done.channel)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -102,7 +102,8 @@ class Polling:
 
     async def _signs(self, claimed: Pass, channel: str, changed: asyncio.Event) -> None:
         try:
-            token = self.collecting.token_of(claimed.source)
+            at_home = is_same_origin(channel, claimed.source.url)
+            token = self.collecting.token_of(claimed.source) if at_home else None
             async for _ in self.remotes.listen(channel, token=token):
                 changed.set()
         except OrchestratorError as error:

@@ -151,14 +151,14 @@ class SqlProgress:
                 if ended.reason
                 else sa.case((_s.asked.is_(None), ended.next_at), else_=now),
                 "requests": _s.requests + ended.requests,
-                "failures": _s.failures + 1 if ended.reason else 0,
-                "reason": ended.reason,
                 "attempted": now,
                 "owner": None,
                 "lease_until": None,
             }
-            if ended.reason is None:
-                values["succeeded"] = now
+            if ended.reason is not None:
+                values |= {"failures": _s.failures + 1, "reason": ended.reason}
+            elif ended.is_whole:
+                values |= {"failures": 0, "reason": None, "succeeded": now}
             change = sa.update(schema.source).where(_s.log == LOG, _s.name == lease.key)
             transaction.connection.execute(change.values(**values))
             transaction.changed.add("source")

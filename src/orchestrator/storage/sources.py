@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from orchestrator.core.errors import BadRequest, NotFound
-from orchestrator.core.source import Source, members_of, read_source
+from orchestrator.core.source import Source, SourceKind, members_of, read_source
 from orchestrator.ports.sources import Declarer, Member, MemberState, Status
 from orchestrator.storage import journal, rows, schema
 from orchestrator.storage.readers import Readers
@@ -34,6 +34,13 @@ _MEMBERS: Final = (
 _MEMBERS_OF_STATE: Final = _MEMBERS.where(_m.state == bindparam("state"))
 _CHANGE: Final = sa.update(schema.source).where(_s.log == LOG, _s.name == bindparam("sought"))
 _HURRY: Final = _CHANGE.values(next_at=bindparam("at"), asked=bindparam("at"))
+_IGNORED: Final = (
+    _m.log == LOG,
+    _m.source == bindparam("sought"),
+    _m.state == MemberState.IGNORED.value,
+)
+_RECONSIDER: Final = sa.update(schema.member).where(*_IGNORED).values(retry_at=bindparam("at"))
+_FORGET_IGNORED: Final = sa.delete(schema.member).where(*_IGNORED)
 _FORGET: Final = (
     sa.delete(schema.member).where(_m.log == LOG, _m.source == bindparam("sought")),
     sa.delete(schema.source).where(_s.log == LOG, _s.name == bindparam("sought")),
@@ -150,10 +157,26 @@ def _configure(transaction: Transaction, sources: Sequence[Source], *, now: int)
             values: dict[str, object] = {"declared": rows.to_json(members_of(source)), "next_at": now}
             if declared(before).url != source.url:
                 values["progress"] = "{}"
+            if _who_may(declared(before)) != _who_may(source):
+                values |= _look_again(transaction, source, now)
             # Whoever reads it now reads what it was before: that pass changes nothing any more.
             values |= {"owner": None, "lease_until": None, "fence": _s.fence + 1}
             _changed(transaction, name, declared_by="configuration", **values)
             _journal(transaction, "source changed", name, "configuration", now, declared=members_of(source))
+
+
+def _who_may(source: Source) -> tuple[object, ...]:
+    return source.policy, frozenset(source.senders)
+
+
+def _look_again(transaction: Transaction, source: Source, now: int) -> dict[str, object]:
+    """Have those looked at again whose senders were not admitted; return what that changes in the source."""
+    if source.kind is SourceKind.INBOX:
+        transaction.connection.execute(_RECONSIDER, {"sought": source.name, "at": now})
+        return {}
+    # Events are not asked for one by one: the log is read anew, and what was taken is known.
+    transaction.connection.execute(_FORGET_IGNORED, {"sought": source.name})
+    return {"progress": "{}"}
 
 
 def _insert(transaction: Transaction, source: Source, by: Declarer, *, now: int) -> None:

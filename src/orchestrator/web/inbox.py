@@ -108,8 +108,10 @@ async def show(request: web.Request) -> web.Response:
 
 def inbox_of(request: web.Request) -> str:
     """Return the name of the inbox that the path is about. Raises `NotFound` where we have none such."""
-    name = request.match_info.get("inbox", MAIN)
-    if name != MAIN and name not in request.app[SITE].inboxes:
+    name = request.match_info.get("inbox")
+    if name is None:
+        return MAIN
+    if name not in request.app[SITE].inboxes:
         raise NotFound
     return name
 
