@@ -2,8 +2,11 @@
 
 import json
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import AnswerRefused
-from orchestrator.core.event import CONTEXT, Draft, LifecycleEvent, seal
+from orchestrator.core.event import Draft, LifecycleEvent, seal
 from orchestrator.core.jsonld import expand
 from orchestrator.core.policy import Facts, PolicySet, judge
 from orchestrator.core.screening import Rules, Screening, screen
@@ -277,6 +280,7 @@ def test_what_a_log_tells_is_read_as_what_came_first(path: Path) -> None:
         {"sorg:keywords": {"@list": ["b", "a", "b"]}},
         {"to": ["https://x.example/1", "https://x.example/0"]},
         {"as:type": "text", "as:id": "text"},
+        {"sorg:size": [1e30, 5.5, True]},
     ],
 )
 def test_whatever_a_notification_says_is_told_again_unchanged(changes: dict[str, Any]) -> None:
@@ -299,7 +303,6 @@ def test_whatever_a_notification_says_is_told_again_unchanged(changes: dict[str,
         # What AS2 does not define is COAR Notify's, under the official contexts.
         {"as:neverDefined": "text"},
         {"type": ["Announce", "coar-notify:ReviewAction", "as:NeverDefined"]},
-        {"sorg:size": 1e30},
     ],
 )
 def test_whatever_a_notification_says_is_told_again_unchanged_not_yet(changes: dict[str, Any]) -> None:
@@ -468,7 +471,7 @@ def test_an_activity_may_be_wrapped_in_an_event() -> None:
     assert said(told) == {
         "id": "urn:uuid:1",
         "type": "Announce",
-        "object": {"id": "https://x.example/review"} if False else "https://x.example/review",
+        "object": "https://x.example/review",
         "origin": {"type": "Service", "name": "O"},
     }
 
@@ -597,26 +600,97 @@ def test_a_member_that_says_more_than_a_notification_may_is_explained() -> None:
     assert found == {"urn:uuid:1": "it says more than 2000 things", "urn:uuid:2": None}
 
 
-@pytest.mark.timeout(60)
-def test_two_thousand_members_that_all_name_one_another_end() -> None:
-    """Through one list that names them all: as many statements as members, and every one leads to every other."""
+@contextmanager
+def at_most(steps: int) -> Iterator[None]:
+    """Fail as soon as reading takes more calls of functions than that."""
+    left = steps
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal left
+        if event == "call" and frame.f_code.co_filename == read_stream.__code__.co_filename:
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                raise AssertionError(f"more than {steps} steps")
+
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="each member is looked for in all that it leads to"
+)
+def test_two_thousand_members_that_all_name_one_another_stay_fast() -> None:
+    """Through one list that names them all: of 200 KB, every member leads to every other."""
     names = [f"urn:uuid:{number}" for number in range(2_000)]
     parts = [f"<#s> tree:member <{name}> . <{name}> a as:Announce ; as:to <urn:all> ." for name in names]
     everyone = ", ".join(f"<{name}>" for name in names)
-    found = stream("".join(parts) + f"<urn:all> as:items {everyone} .").members
+    with at_most(1_000_000):
+        found = stream("".join(parts) + f"<urn:all> as:items {everyone} .").members
     assert len(found) == 2_000
-    assert {told.problem for told in found} == {"it says more than 2000 things"}
 
 
-@pytest.mark.timeout(60)
-def test_two_thousand_members_that_each_answer_the_one_before_are_all_told() -> None:
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="each member is looked for in all that it leads to"
+)
+def test_two_thousand_members_that_each_answer_the_one_before_are_all_told_fast() -> None:
     parts = [
         f"<#s> tree:member <urn:uuid:{number}> ."
         f"<urn:uuid:{number}> a as:Announce ; as:inReplyTo <urn:uuid:{(number - 1) % 2_000}> ."
         for number in range(2_000)
     ]
-    found = stream("".join(parts)).members
+    with at_most(1_000_000):
+        found = stream("".join(parts)).members
     assert {told.iri for told in found if told.body} == {f"urn:uuid:{number}" for number in range(2_000)}
+
+
+def test_members_that_name_each_other_end_though_all_do() -> None:
+    names = [f"urn:uuid:{number}" for number in range(60)]
+    parts = [
+        f"<#s> tree:member <{name}> . <{name}> a as:Announce ; as:to {', '.join(f'<{each}>' for each in names)} ."
+        for name in names
+    ]
+    with at_most(3_000_000):
+        found = stream("".join(parts)).members
+    assert {(told.body, told.problem) for told in found} == {(None, "it says more than 2000 things")}
+
+
+def test_two_thousand_members_that_name_nobody_are_told_fast() -> None:
+    parts = [
+        f"<#s> tree:member <urn:uuid:{number}> ."
+        f"<urn:uuid:{number}> a as:Announce ; as:inReplyTo <urn:of:{number}> ; as:object [ as:name 'x' ] ."
+        for number in range(2_000)
+    ]
+    with at_most(300_000):
+        found = stream("".join(parts)).members
+    assert {told.iri for told in found if told.body} == {f"urn:uuid:{number}" for number in range(2_000)}
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="what is named in two places is told in both, whole"
+)
+@pytest.mark.parametrize("slug", ["accept", "undo-offer"])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_named_twice_is_told_once(slug: str, form: str) -> None:
+    """An answer names the whole Offer as its object; `inReplyTo` is its id, by which `compose` knows it."""
+    came = document(slug)
+    told = said(only(read_stream(in_form(whole_page(came), form), FORMS[form], HERE, CONTEXTS)))
+    assert told["inReplyTo"] == came["inReplyTo"]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="members of the same page are told inside a member"
+)
+def test_what_a_member_says_does_not_depend_on_its_neighbours() -> None:
+    """Or the same notification has another digest, and another content, on another page."""
+    offer = document("request-review", id="urn:uuid:1")
+    answer = document("announce-review", id="urn:uuid:2", inReplyTo="urn:uuid:1")
+    alone = read_stream(in_form(whole_page(answer), "json-ld"), v.JSON_LD, HERE, CONTEXTS).members
+    together = read_stream(in_form(whole_page(offer, answer), "json-ld"), v.JSON_LD, HERE, CONTEXTS).members
+    assert together[1] == alone[0]
 
 
 # Where a stream goes on.
@@ -652,7 +726,14 @@ def test_views_and_relations_lead_on_in_the_order_of_the_page() -> None:
         ("tree:view <page1#a>, <page1#b>", ("https://stream.example/page1",)),
         ("tree:view <#view>", ()),
         ("tree:view <>", ()),
-        ("tree:view [ tree:relation [ tree:node <?page=2> ] ]", (f"{HERE}?page=2",)),
+        ("tree:view [ tree:relation [ tree:node <log?page=2> ] ]", (f"{HERE}?page=2",)),
+        pytest.param(
+            "tree:relation [ tree:node <?page=2> ]",
+            (f"{HERE}?page=2",),
+            marks=pytest.mark.xfail(
+                strict=True, raises=AssertionError, reason="rdflib joins a query alone to the folder"
+            ),
+        ),
         ("tree:relation [ tree:node </2> ]", ("https://stream.example/2",)),
         ("tree:view 'page1', <page1>", ("https://stream.example/page1",)),
     ],
@@ -794,20 +875,14 @@ LITERALS = """
 
 
 def test_literals_keep_their_language_and_their_type() -> None:
-    body = only(stream(LITERALS)).body
-    assert body is not None
-    [told] = expand(parse(body), CONTEXTS)
-    assert without_order(told[v.AS + "summary"]) == without_order(
-        [
-            {"@value": "Grün", "@language": "de"},
-            {"@value": "green", "@language": "en-GB"},
-            {"@value": "plain"},
-        ]
+    told = said(only(stream(LITERALS)))
+    assert without_order(told["summary"]) == without_order(
+        [{"@value": "Grün", "@language": "de"}, {"@value": "green", "@language": "en-gb"}, "plain"]
     )
-    assert told[v.AS + "duration"] == [{"@value": "PT1H", "@type": v.XSD + "duration"}]
-    assert told[v.AS + "totalItems"] == [{"@value": "7", "@type": v.XSD + "integer"}]
-    assert told[v.SCHEMA + "position"] == [{"@value": "x", "@type": "urn:mine"}]
-    assert told[v.AS + "content"] == [{"@value": '1\n"2"'}]
+    assert told["duration"] == {"@value": "PT1H", "type": "xsd:duration"}
+    assert told["totalItems"] == {"@value": "7", "type": "xsd:integer"}
+    assert told["sorg:position"] == {"@value": "x", "type": "urn:mine"}
+    assert told["content"] == '1\n"2"'
 
 
 def literal_in(media_type: str, text: str, datatype: str) -> str:
@@ -900,4 +975,3 @@ def test_what_a_stream_tells_is_written_as_our_own_log_would_write_it() -> None:
         told = only(read_stream(in_form(whole_page(each), "json-ld"), v.JSON_LD, HERE, CONTEXTS))
         assert without_order(json.loads(told.body or b"")) == without_order(json.loads(expected))
         assert told.body == canonical(parse(told.body or b""))
-    assert set(CONTEXT) > {"object", "actor"}
