@@ -12,12 +12,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from orchestrator.catalogue import Catalogue, PolicyFolder
 from orchestrator.config import Settings, refuse_exposure
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.core.pod import Identity, Pod
+from orchestrator.core.policy import published
 from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
 from orchestrator.ldn import Editor, EgressSettings, Peers, Remotes
@@ -211,7 +213,12 @@ async def running(
                 clock=clock,
             ),
             delivering=Delivering(
-                pod=pod, reader=store.reader, outbox=store.outbox, peers=peers, clock=clock
+                pod=pod,
+                reader=store.reader,
+                outbox=store.outbox,
+                peers=peers,
+                clock=clock,
+                published=partial(published, contexts=catalogue.contexts),
             ),
             ledger=store.ledger,
             outbox=store.outbox,

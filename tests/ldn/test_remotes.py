@@ -513,7 +513,16 @@ async def test_the_channel_of_a_pod_is_read(status: int, peer: "Peer", remotes: 
 
 @pytest.mark.parametrize(
     ("value", "is_final"),
-    [("immutable", True), ("max-age=5, IMMUTABLE", True), ("max-age=5", False), ("no-store", False)],
+    [
+        ("public, max-age=31536000, immutable", True),
+        ("IMMUTABLE,MAX-AGE=40000000", True),
+        # It promises that for as long as it is fresh (RFC 8246), and that is not long.
+        ("max-age=604800, immutable", False),
+        ("immutable", False),
+        ("max-age=31536000", False),
+        ("max-age=31536000, not-immutable", False),
+        ("no-store", False),
+    ],
 )
 async def test_an_answer_says_whether_it_ever_changes(
     value: str, is_final: bool, peer: "Peer", remotes: Remotes

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from orchestrator.contexts import bundled_contexts
 from orchestrator.core.delivery import DeliveryState
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.pod import Identity, Pod
-from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
+from orchestrator.core.policy import Facts, Judgement, PolicySet, judge, published
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
 from orchestrator.pipeline.deliver import Delivering
@@ -158,6 +159,7 @@ class House:
             outbox=self.store.outbox,
             peers=self.peers,
             clock=self.clock,
+            published=partial(published, contexts=bundled_contexts()),
             attempt_timeout=self.attempt_timeout,
         )
 

@@ -187,7 +187,7 @@ def page(root: str, name: str, members: list[dict[str, Any]], following: str | N
 async def test_a_plain_ldes_is_followed_page_by_page(serve: Serve) -> None:
     """Closed pages are never asked for again; what is no activity is explained; it resumes where it was."""
     async with Pages() as log:
-        final = {"Cache-Control": "public, max-age=604800, immutable"}
+        final = {"Cache-Control": "public, max-age=31536000, immutable"}
         odd = {"id": "https://stream.example/odd", "type": "Person", "name": "Nobody"}
         log.pages["/log"] = (page(log.url, "log", [], "1"), JSON_LD, {"ETag": '"root"'})
         log.pages["/1"] = (page(log.url, "1", [about(1), about(2), odd], "2"), JSON_LD, final)

@@ -15,7 +15,7 @@ from urllib.parse import urldefrag
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import AnswerRefused, OrchestratorError, ScreeningRefused
 from orchestrator.core.jsonld import Contexts, Expanded, expand, is_absolute
-from orchestrator.core.rdf import BNode, Graph, Literal, NotTurtle, parse_turtle
+from orchestrator.core.rdf import BNode, Graph, Literal, NotTurtle, parse_turtle, refuse_huge
 from orchestrator.core.strict_json import Json, Limits, parse
 
 # The same on every request, since an ETag belongs to a representation.
@@ -62,7 +62,9 @@ def read(body: bytes, media_type: str, url: str, contexts: Contexts) -> Document
             limits = Limits(body=len(body), nodes=500_000, string=65_536, array=100_000)
             return of_json(parse(body, limits), url, contexts)
         if kind in _TURTLE:
-            return of_graph(parse_turtle(body.decode("utf-8"), urldefrag(url).url), url)
+            text = body.decode("utf-8")
+            refuse_huge(text)
+            return of_graph(parse_turtle(text, urldefrag(url).url), url)
     except ScreeningRefused as error:
         raise AnswerRefused(f"{place} is not JSON: {error.findings[0].message}") from None
     except NotTurtle as error:
@@ -115,7 +117,8 @@ def of_graph(graph: Graph, url: str) -> Document:
 def mark(known: str, predicate: str, value: str) -> str:
     """Return what is `known` of a resource with one more of `MARKS`; the order of telling is no matter."""
     modified, _, size = known.partition(" ")
-    value = value[:_LONGEST_MARK].replace(" ", "")
+    # It is kept, and half a surrogate or NUL could not be.
+    value = "".join(char for char in value[:_LONGEST_MARK] if char.isprintable() and char != " ")
     return f"{value} {size}" if predicate == v.MODIFIED else f"{modified} {value}"
 
 

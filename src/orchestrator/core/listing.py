@@ -7,13 +7,14 @@ has to be whole before it means something (`core.container`), and is bounded by 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urljoin
 
 from orchestrator.core import container
 from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import AnswerRefused
+from orchestrator.core.errors import AnswerRefused, OrchestratorError
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.source import is_web
+from orchestrator.core.strict_json import Limits, parse
 
 ACCEPT: Final = (
     f"{v.N_TRIPLES}, {v.JSON_LD};q=0.9, {v.TURTLE};q=0.8, {v.ACTIVITY_JSON};q=0.7, {v.JSON};q=0.5, */*;q=0.1"
@@ -22,13 +23,17 @@ ACCEPT: Final = (
 Members = Mapping[str, str]
 """URL → mark: whatever the listing says of the member's size and last change."""
 
-_IRI: Final = r"<([^<>\"{}|^`\x00-\x20]*)>"
+# Possessive throughout: a line is looked through once, whatever a stranger wrote into it.
+_IRI: Final = r"<([^<>\"{}|^`\x00-\x20]*+)>"
+_LITERAL: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(?:@[A-Za-z0-9-]++|\^\^<[^<>"\s]*+>)?+'
+_BLANK: Final = r'_:[^\s<>"]++'
 _TRIPLE: Final = re.compile(
-    rf'(?:{_IRI}|(_:\S+))\s*{_IRI}\s*(?:{_IRI}|"([^"\\]*(?:\\.[^"\\]*)*)"\S*?)\s*\.\s*(?:\#.*)?'
+    rf"(?:{_IRI}|({_BLANK}))\s*+{_IRI}\s*+(?:{_IRI}|{_LITERAL}|{_BLANK})\s*+\.\s*+(?:\#.*+)?+"
 )
 """A triple of RDF 1.1 N-Triples (section 7) whose object is an IRI or a literal."""
 _END: Final = re.compile(rb"[\r\n]+")
 _ESCAPE: Final = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+_PLAIN: Final = frozenset(("@context", "@id", "@type", "contains"))
 _LONGEST_LINE: Final = 65_536
 _TYPE: Final = v.RDF + "type"
 _TOO_MANY: Final = "lists more than {most} members, more than are read at once"
@@ -64,7 +69,9 @@ class Lines:
 
         The listing may spell its own URL in another way. Raises `AnswerRefused` when no container is named.
         """
-        self._read(self._rest)
+        last = self._rest.strip()
+        if last and not last.startswith(b"#") and not self._read(last):
+            raise AnswerRefused(f"{self._url} ended in the middle of a line.")
         self._rest = b""
         meant = self._contained.get(self._url)
         if meant is None and len(self._contained) == 1:
@@ -73,14 +80,15 @@ class Lines:
             raise AnswerRefused(f"{self._url} is no listing: it has no ldp:contains.")
         return {url: self._marks.get(url, "") for url in meant or ()}
 
-    def _read(self, line: bytes) -> None:
+    def _read(self, line: bytes) -> bool:
+        """Read one line; return whether it was a triple."""
         found = _TRIPLE.fullmatch(line.decode("utf-8", "replace").strip())
         if found is None:
-            return
+            return False
         named, blank, predicate, iri, text = found.groups()
         subject = blank or unescaped(named)
         if predicate == v.CONTAINS:
-            self._contain(subject, unescaped(iri if iri is not None else text))
+            self._contain(subject, unescaped(iri or text or ""))
         elif predicate == _TYPE and subject == self._url and iri in container.CONTAINERS:
             self._is_container = True
         elif predicate in container.MARKS and text is not None:
@@ -88,6 +96,7 @@ class Lines:
             # Every member may have a mark, and so may the container.
             if len(self._marks) > 2 * self._most + 2:
                 raise too_many(self._url, self._most)
+        return True
 
     def _contain(self, subject: str, member: str) -> None:
         if not is_web(member):
@@ -122,6 +131,35 @@ def whole(
         raise too_many(url, most)
     members = {member: document.marks.get(member, "") for member in found}
     return members, tuple(container.next_pages(document, url))
+
+
+def plain(body: bytes, url: str, *, most: int) -> Members | None:
+    """Read a listing in the form of W3C LDN's own example (section 3.3.2), which is ours; None for any other.
+
+    It is read as plain JSON, in a time that its length bounds.
+    """
+    try:
+        document = parse(body, Limits(body=len(body), nodes=500_000, string=65_536, array=100_000))
+    except OrchestratorError:
+        return None
+    if not isinstance(document, dict) or document.keys() - _PLAIN:
+        return None
+    contained = document.get("contains")
+    if document.get("@context") != v.LDP_CONTEXT or not isinstance(contained, list):
+        return None
+    if len(contained) > most:
+        raise too_many(url, most)
+    found: dict[str, str] = {}
+    for member in contained:
+        if not isinstance(member, str):
+            return None
+        try:
+            resolved = urljoin(url, member)
+        except ValueError:
+            continue
+        if is_web(resolved):
+            found[resolved] = ""
+    return found
 
 
 def too_many(url: str, most: int) -> AnswerRefused:

@@ -1,13 +1,17 @@
 """Changes to a document in a pod: which triples go and come, and how that is written."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.core import vocabulary as v
+from orchestrator.core.errors import AnswerRefused
+from orchestrator.core.source import is_web
 
 Triple = tuple[str, str, str]
 """Subject, predicate and object, all IRIs."""
+_UNSAFE: Final = re.compile(r"[\x00-\x20<>\"{}|^`\\]")
 FORMATS: Final = (v.N3, v.SPARQL_UPDATE)
 """What a change can be written in, the first the server takes."""
 EVENT_LOG: Final = v.DAEN + "eventLog"
@@ -35,7 +39,7 @@ def links(artefact: str, said: Iterable[Triple], *, inbox: str, log: str) -> tup
     others = sorted(
         target
         for subject, predicate, target in there
-        if (subject, predicate) == (artefact, v.INBOX) and target != inbox
+        if (subject, predicate) == (artefact, v.INBOX) and target != inbox and is_web(target)
     )
     return Change(inserts=tuple(triple for triple in wanted if triple not in there)), tuple(others)
 
@@ -67,4 +71,10 @@ def written(change: Change, media_type: str) -> bytes:
 
 
 def _triples(triples: Iterable[Triple]) -> str:
-    return " ".join(f"<{subject}> <{predicate}> <{target}> ." for subject, predicate, target in triples)
+    written = []
+    for triple in triples:
+        # What a stranger wrote into a document must not write a triple of its own.
+        if any(_UNSAFE.search(iri) for iri in triple):
+            raise AnswerRefused("The document names an IRI that cannot be written down.")
+        written.append("<{}> <{}> <{}> .".format(*triple))
+    return " ".join(written)

@@ -153,6 +153,11 @@ def judge(body: bytes, facts: Facts, *, contexts: Contexts, policies: PolicySet)
     return Judgement(payload=payload_of(published, contexts), matched=matched)
 
 
+def published(body: bytes, contexts: Contexts) -> bytes:
+    """Return the payload of the event that an accepted `body` would become."""
+    return payload_of(project(activity_root(expand(parse(body), contexts))), contexts)
+
+
 def judge_plain(root: Mapping[str, Any], facts: Facts, policies: PolicySet) -> Judgement:
     """Judge the root of a plain document, as `judge` does, in a time that its length bounds.
 

@@ -215,7 +215,7 @@ def is_same_origin(url: str, other: str) -> bool:
 
 def is_web(url: str) -> bool:
     """Whether `url` is an absolute http or https URL that can be written down and asked for."""
-    return _WEB.fullmatch(url) is not None and bool(place_of(url))
+    return len(url) <= _MAX_URL and _WEB.fullmatch(url) is not None and bool(place_of(url))
 
 
 def _address(members: Mapping[str, Any], place: str) -> tuple[SourceKind, bool, str]:

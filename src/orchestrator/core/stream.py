@@ -26,8 +26,12 @@ _MEMBER: Final = v.TREE + "member"
 _VIEW: Final = v.TREE + "view"
 _NODE: Final = v.TREE + "node"
 _TIMESTAMP_PATH: Final = v.LDES + "timestampPath"
+_OBJECT: Final = v.AS + "object"
+_IN_REPLY_TO: Final = v.AS + "inReplyTo"
 _DEEPEST: Final = 16
 _MOST_NODES: Final = 2_000
+_MOST_ON_A_PAGE: Final = 100_000
+_LONGEST_IRI: Final = 2_048
 _LISTS: Final = ("@graph", "orderedItems", "items", "member")
 _NEXT: Final = ("next", "as:next", "hydra:next")
 
@@ -76,7 +80,7 @@ def read_ours(body: bytes, url: str) -> StreamPage | None:
 def read_stream(body: bytes, media_type: str, url: str, contexts: Contexts) -> StreamPage:
     """Read a page of an LDES, in whatever form of RDF. Raises `AnswerRefused`."""
     quads = _quads(body, media_type, url, contexts)
-    members = dict.fromkeys(member for member in _named(quads, _MEMBER) if is_absolute(member))
+    members = dict.fromkeys(member for member in _named(quads, _MEMBER) if _is_name(member))
     following = _named(quads, _VIEW, _NODE)
     if not members and not following:
         is_node = any(target in {v.TREE + "Node", v.LDES + "EventStream"} for _, _, target, _ in quads)
@@ -89,7 +93,13 @@ def read_stream(body: bytes, media_type: str, url: str, contexts: Contexts) -> S
         if quad[1] != _MEMBER:
             graphs.setdefault(quad[3], []).append(quad)
     page = _about(quad for quad in quads if quad[1] != _MEMBER)
-    found = [_told(member, graphs.get(member), page, path, contexts) for member in members]
+    allowance = _Allowance(_MOST_ON_A_PAGE)
+    found = [
+        _told(
+            member, graphs.get(member) or page, page.get(member, {}).get(path or "", {}), contexts, allowance
+        )
+        for member in members
+    ]
     here = urldefrag(url).url
     pages = (urldefrag(link).url for link in following if is_absolute(link))
     return StreamPage(
@@ -102,14 +112,13 @@ def read_stream(body: bytes, media_type: str, url: str, contexts: Contexts) -> S
 def _events(nodes: Iterable[Mapping[str, Json]]) -> Iterator[Told]:
     for node in nodes:
         sequence, iri, held = node.get("sequence"), node.get("id"), node.get("@graph")
-        if isinstance(sequence, bool) or not isinstance(sequence, int):
+        if isinstance(sequence, bool) or not isinstance(sequence, int) or "digest" not in node:
             continue
-        if not isinstance(iri, str) or not is_absolute(iri):
+        if not isinstance(iri, str) or not _is_name(iri):
             continue
         payload = held[0] if isinstance(held, list) and len(held) == 1 else None
         if isinstance(payload, dict):
-            body = canonical({**payload, "@context": _CONTEXTS})
-            yield Told(iri=iri, body=body, sequence=sequence)
+            yield _as_notification(payload, iri, sequence=sequence)
         else:
             yield Told(iri=iri, body=None, sequence=sequence, problem="its payload was erased")
 
@@ -181,23 +190,46 @@ def _named(quads: Iterable[Quad], *predicates: str) -> list[str]:
 
 
 def _told(
-    member: str, graph: Sequence[Quad] | None, page: "_About", path: str | None, contexts: Contexts
+    member: str,
+    where: "Sequence[Quad] | _About",
+    times: Iterable[Any],
+    contexts: Contexts,
+    allowance: "_Allowance",
 ) -> Told:
     """Return what a member tells: of the graph that it names, else of what hangs below it on the page."""
-    about = _about(graph) if graph else page
-    times = page.get(member, {}).get(path or "", {})
     time = next((value[0] for value in times if not isinstance(value, str)), "")
-    root = _activity(member, about, list(about) if graph else _below(member, about))
-    if root is None:
-        return Told(iri=member, body=None, time=time, problem="it holds no ActivityStreams 2 activity")
     try:
-        expanded = _Tree(about).node(root, frozenset())
-        payload = parse(payload_of(project(expanded), contexts))
-    except OrchestratorError as error:
-        return Told(iri=member, body=None, time=time, problem=error.message)
+        about = where if isinstance(where, dict) else _about(where)
+        root = member if _is_activity(about.get(member, {})) else None
+        if root is None:
+            within = _below(member, about, allowance) if about is where else list(about)
+            root = _activity(about, within)
+        if root is None:
+            return Told(iri=member, body=None, time=time, problem="it holds no ActivityStreams 2 activity")
+        payload = parse(payload_of(project(_Tree(about, allowance).node(root)), contexts))
+    except (OrchestratorError, ValueError) as error:
+        # What one member says is its own trouble: text that cannot be written down, too.
+        said = error.message if isinstance(error, OrchestratorError) else "it cannot be written down"
+        return Told(iri=member, body=None, time=time, problem=said)
     if not isinstance(payload, dict):
         return Told(iri=member, body=None, time=time, problem="nothing of it can be told")
-    return Told(iri=member, body=canonical({**payload, "@context": _CONTEXTS}), time=time)
+    return _as_notification(payload, member, time=time)
+
+
+def _as_notification(
+    payload: dict[str, Json], iri: str, *, sequence: int | None = None, time: str = ""
+) -> Told:
+    """Return what `payload` tells under the two official contexts."""
+    try:
+        body = canonical({**payload, "@context": _CONTEXTS})
+    except ValueError:
+        return Told(iri=iri, body=None, sequence=sequence, time=time, problem="it cannot be written down")
+    return Told(iri=iri, body=body, sequence=sequence, time=time)
+
+
+def _is_name(iri: str) -> bool:
+    """Whether an event can be known by `iri`: it is kept."""
+    return len(iri) <= _LONGEST_IRI and iri.isprintable() and is_absolute(iri)
 
 
 _About = dict[str, dict[str, dict[Any, None]]]
@@ -211,15 +243,13 @@ def _about(quads: Iterable[Quad]) -> _About:
     return found
 
 
-def _activity(member: str, about: _About, within: Iterable[str]) -> str | None:
-    """Return the activity of a member: itself, else the one of `within` that none of the others names."""
-    activities = [
-        subject
-        for subject in within
-        if any(isinstance(kind, str) and kind in v.ACTIVITY_TYPES for kind in about[subject].get(_TYPE, ()))
-    ]
-    if member in activities:
-        return member
+def _is_activity(said: Mapping[str, Mapping[Any, None]]) -> bool:
+    return any(isinstance(kind, str) and kind in v.ACTIVITY_TYPES for kind in said.get(_TYPE, ()))
+
+
+def _activity(about: _About, within: Iterable[str]) -> str | None:
+    """Return the one activity of `within` that none of the others names."""
+    activities = [subject for subject in within if _is_activity(about[subject])]
     named = {value for subject in activities for value in _iris(about, subject) if value != subject}
     roots = [subject for subject in activities if subject not in named]
     return roots[0] if len(roots) == 1 else None
@@ -230,46 +260,70 @@ def _iris(about: _About, subject: str) -> Iterator[str]:
         yield from (value for value in values if isinstance(value, str))
 
 
-def _below(root: str, about: _About) -> list[str]:
+def _below(root: str, about: _About, allowance: "_Allowance") -> list[str]:
     """Return what can be reached from `root`, as far as a notification may reach."""
     found: dict[str, None] = {}
     left = [root]
     while left and len(found) <= _MOST_NODES:
         subject = left.pop()
         if subject not in found and subject in about:
+            allowance.spend()
             found[subject] = None
             left += _iris(about, subject)
     return list(found)
 
 
-class _Tree:
-    """What is said of a subject as expanded nodes, one inside the other."""
+class _Allowance:
+    """How many nodes are looked at for one page: its members may all lead to all others."""
 
-    def __init__(self, about: _About) -> None:
+    def __init__(self, nodes: int) -> None:
+        self._left = nodes
+
+    def spend(self) -> None:
+        """Count one; raises `AnswerRefused` beyond what there is."""
+        self._left -= 1
+        if self._left < 0:
+            raise AnswerRefused("its page says too much of too many at once")
+
+
+class _Tree:
+    """What is said of a subject as expanded nodes, one inside the other; each is told once."""
+
+    def __init__(self, about: _About, page: "_Allowance") -> None:
         self._about = about
+        self._page = page
+        self._told: set[str] = set()
         self._left = _MOST_NODES
 
-    def node(self, subject: str, above: frozenset[str]) -> dict[str, Any]:
-        """Return `subject` with what is said of it and of those it names; no node within itself.
+    def node(self, subject: str, depth: int = 0) -> dict[str, Any]:
+        """Return `subject` with what is said of it and of those it names, its object before all others.
 
         Raises `AnswerRefused` for more nodes than a notification may have.
         """
+        self._page.spend()
         self._left -= 1
         if self._left < 0:
             raise AnswerRefused(f"it says more than {_MOST_NODES} things")
         node: dict[str, Any] = {} if subject.startswith("_:") else {"@id": subject}
-        inside = above | {subject}
-        for predicate, values in self._about.get(subject, {}).items():
+        if subject in self._told or depth >= _DEEPEST:
+            return node
+        self._told.add(subject)
+        said = self._about.get(subject, {})
+        for predicate in sorted(said, key=lambda name: name != _OBJECT):
+            values = said[predicate]
             if predicate == _TYPE:
                 node["@type"] = [value for value in values if isinstance(value, str)]
-            else:
-                node[predicate] = [self._value(value, inside) for value in values]
+                continue
+            # What is answered is named; whoever wants to know more of it says so in the object.
+            is_named = predicate == _IN_REPLY_TO
+            found = [self._value(value, depth, is_named=is_named) for value in values]
+            node[predicate] = [value for value in found if value]
         return node
 
-    def _value(self, value: Any, inside: frozenset[str]) -> dict[str, Any]:  # noqa: ANN401
+    def _value(self, value: Any, depth: int, *, is_named: bool) -> dict[str, Any]:  # noqa: ANN401
         if not isinstance(value, str):
             return _literal(value)
-        return {"@id": value} if value in inside or len(inside) >= _DEEPEST else self.node(value, inside)
+        return {"@id": value} if is_named else self.node(value, depth + 1)
 
 
 def _literal(value: Any) -> dict[str, Any]:  # noqa: ANN401

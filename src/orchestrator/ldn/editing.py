@@ -10,6 +10,7 @@ import aiohttp
 
 from orchestrator.core import links
 from orchestrator.core import vocabulary as v
+from orchestrator.core.container import CONTAINERS
 from orchestrator.core.errors import AnswerRefused, NotFound, PeerUnreachable
 from orchestrator.core.patch import FORMATS, Triple
 from orchestrator.core.rdf import NotTurtle, parse_quads
@@ -22,7 +23,6 @@ _ACCEPT: Final = f"{v.TURTLE}, */*;q=0.1"
 _CHANGED: Final = 412
 _NOT_FOUND: Final = frozenset((404, 410))
 _FORBIDDEN: Final = frozenset((401, 403))
-_CONTAINER: Final = v.LDP + "Container"
 _MOST: Final = 4_194_304
 """Bytes of a document that are read."""
 
@@ -81,7 +81,7 @@ class Editor:
             linked = answer.headers.getall("Link", [])
             description = next(iter(links.find(linked, "describedby", url)), None)
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if kind != v.TURTLE or _CONTAINER in links.find(linked, "type", url):
+            if kind != v.TURTLE or CONTAINERS.intersection(links.find(linked, "type", url)):
                 # What a container says of itself and its members is the server's own.
                 return None, description
             body = bytearray()
@@ -89,8 +89,10 @@ class Editor:
                 body += chunk
                 if len(body) > _MOST:
                     raise AnswerRefused(f"{shown(url)} has more than {_MOST} bytes.")
-            takes = answer.headers.get("Accept-Patch", "").lower()
+            takes = ",".join(answer.headers.getall("Accept-Patch", [])).lower()
             etag = answer.headers.get("ETag")
+            # If-Match compares strongly (RFC 9110, section 13.1.1): a weak tag would never do.
+            etag = None if etag is None or etag.startswith("W/") else etag
         said = await asyncio.to_thread(_said, bytes(body), url)
         formats = tuple(name for name in FORMATS if name in {each.strip() for each in takes.split(",")})
         return Editable(url=url, said=said, etag=etag, takes=formats), description

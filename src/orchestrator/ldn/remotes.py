@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 from orchestrator.core import links
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import AnswerRefused
-from orchestrator.core.source import is_same_origin
+from orchestrator.core.source import is_same_origin, is_web
 from orchestrator.ldn.asking import MOST_REDIRECTS, REDIRECTING, explain, join
 from orchestrator.ldn.egress import EgressSettings, guarded_session, read_url, shown
 from orchestrator.ports.sources import Fetched
@@ -24,6 +24,8 @@ _CHUNK: Final = 16_384
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _CHANNELS: Final = 256
+_LONGEST_FIELD: Final = 1_024
+_A_YEAR: Final = 31_536_000
 _DEAF: Final = 3_600.0
 """Seconds after which a channel that says nothing is opened anew."""
 Feed = Callable[[str], Callable[[bytes], None] | None]
@@ -122,7 +124,7 @@ class Remotes:
         headers = answer.headers
         linked = headers.getall("Link", [])
         body = bytearray()
-        media_type = headers.get("Content-Type", "")
+        media_type = _plain(headers.get("Content-Type", ""))
         if answer.status == _OK:
             if headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise AnswerRefused(f"{shown(url)} answered in an encoding that nobody asked for.")
@@ -131,11 +133,11 @@ class Remotes:
             url=urldefrag(url).url,
             status=answer.status,
             media_type=media_type,
-            etag=headers.get("ETag"),
+            etag=_tag(headers.get("ETag")),
             body=bytes(body),
-            following=tuple(links.find(linked, "next", url)),
-            channel=next(iter(links.find(linked, v.UPDATES, url)), None),
-            is_final="immutable" in headers.get("Cache-Control", "").lower(),
+            following=tuple(link for link in links.find(linked, "next", url) if is_web(link)),
+            channel=next((link for link in links.find(linked, v.UPDATES, url) if is_web(link)), None),
+            is_final=_is_final(headers.get("Cache-Control", "")),
             retry_after=links.retry_after(headers.get("Retry-After"), self._now()),
         )
 
@@ -172,3 +174,20 @@ class Remotes:
                 yield answer
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise explain(error, url) from None
+
+
+def _plain(text: str) -> str:
+    """Return the beginning of a header field as it may be kept: strangers write any byte there."""
+    return "".join(char for char in text[:_LONGEST_FIELD] if char.isascii() and char.isprintable())
+
+
+def _tag(etag: str | None) -> str | None:
+    """Return an ETag that can be kept and shown again; another is none."""
+    return etag if etag and len(etag) <= _LONGEST_FIELD and _plain(etag) == etag else None
+
+
+def _is_final(cache_control: str) -> bool:
+    """Whether an answer never changes (RFC 8246): `immutable` promises it for as long as it is fresh."""
+    directives = [each.strip().lower() for each in cache_control.split(",")]
+    ages = [each.partition("=")[2] for each in directives if each.startswith("max-age=")]
+    return "immutable" in directives and any(age.isdigit() and int(age[:12]) >= _A_YEAR for age in ages)

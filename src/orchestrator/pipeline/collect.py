@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE: Final = 10_000
 """Members that one pass fetches; the next one, at once, goes on."""
 _AT_A_TIME: Final = 1_000
+_SOON: Final = 1_000
+"""Milliseconds before the next pass goes on with what is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class CollectSettings:
     """Milliseconds for which a source is ours; it is renewed while we read."""
     per_host: int = 4
     """Requests to one host at once."""
+    budget: float = 300.0
+    """Seconds for one pass: others wait for its place. What it has not read the next one reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +101,9 @@ class Collecting:
             async with self._held(claimed):
                 asking = self._asking(source)
                 read = self._follow if source.kind is SourceKind.LOG else self._read
-                is_all = await read(claimed, asking, tally, progress)
-                wait = None if is_all else 0
+                async with asyncio.timeout(self.settings.budget):
+                    is_all = await read(claimed, asking, tally, progress)
+                wait = None if is_all else _SOON
         except LeaseLost:
             _log.warning("lease_lost source=%s", source.name)
             return Done(reason="Another process reads it.", tally=tally)
@@ -106,6 +111,10 @@ class Collecting:
             # We are stopping: who comes next goes on at once, and does not wait for the lease.
             await asyncio.shield(self._finish(claimed, asking, progress, wait=0, is_whole=False))
             raise
+        except TimeoutError as error:
+            # It goes on from where it is; unless there is nothing to go on from.
+            reason = None if tally.seen else f"Reading it took more than {self.settings.budget:g} s."
+            wait = _SOON if tally.seen else self._patience(claimed, error)
         except (PeerError, Overloaded, StorageError, ConfigurationError) as error:
             reason, wait = error.message, self._patience(claimed, error)
         except Exception as error:  # noqa: BLE001  (a source that fails is polled again, whatever it was)
@@ -239,7 +248,7 @@ class Collecting:
             await self.progress.finish(claimed.lease, ended, now=now)
         except LeaseLost:
             _log.warning("lease_lost source=%s", claimed.source.name)
-        except StorageError:
+        except Exception:  # noqa: BLE001  (what cannot be recorded is left to the lease, and read again)
             _log.exception("pass_not_recorded source=%s", claimed.source.name)
 
     @contextlib.asynccontextmanager

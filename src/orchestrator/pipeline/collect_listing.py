@@ -59,6 +59,15 @@ class Listing:
     async def read(self) -> Listed:
         """Return what is listed and may be news. Raises `PeerError`."""
         known = self._known()
+        try:
+            return await self._read(known)
+        except AnswerRefused:
+            if not known:
+                raise
+            # A page that we remember is there no more: the inbox has shrunk.
+            return await self._read({})
+
+    async def _read(self, known: dict[str, str]) -> Listed:
         # A page may say that it has not changed when another one has: so the last is asked too, and with
         # it those after it. Inboxes grow at one of their ends.
         first = await self._page(self.inbox, known)
@@ -70,6 +79,11 @@ class Listing:
         await self._walk(pages, members, {} if first.is_known else known)
         channel = self._channel if self._channel and is_same_origin(self._channel, self.inbox) else None
         here = {url: mark for url, mark in members.items() if is_same_origin(url, self.inbox)}
+        if members and not here:
+            raise AnswerRefused(
+                f"{self.inbox} lists members on another server only, such as {next(iter(members))}: give the "
+                "URL that the inbox has there."
+            )
         return Listed(
             members=here,
             elsewhere=len(members) - len(here),

@@ -1,7 +1,7 @@
 """The members of a remote inbox: each fetched, received as if it had been posted, and noted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -57,17 +57,30 @@ class Fetching:
         found: list[Found] = []
         failed: list[Exception] = []
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(_AT_ONCE, len(members))):
-                    group.create_task(self._some(waiting, found))
-        except* Exception as several:  # noqa: BLE001  (the first says why; the others ended with it)
-            failed += several.exceptions
+            failed += await self._all(waiting, found, min(_AT_ONCE, len(members)))
+        except asyncio.CancelledError:
+            # However slow a server is, what it has answered counts.
+            with suppress(OrchestratorError):
+                await asyncio.shield(self._noted(found))
+            raise
         if not failed:
             await self._noted(found)
             return
         with suppress(OrchestratorError):
             await self._noted(found)
         raise failed[0]
+
+    async def _all(self, waiting: Iterator[Member], found: list[Found], at_once: int) -> Sequence[Exception]:
+        """Look at all that wait, `at_once` at a time; return why that ended early."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(self._some(waiting, found))
+        except* Exception as several:  # noqa: BLE001  (the first says why; the others ended with it)
+            failed = several.exceptions
+        else:
+            failed = ()
+        return failed
 
     async def _some(self, waiting: Iterator[Member], found: list[Found]) -> None:
         for member in waiting:

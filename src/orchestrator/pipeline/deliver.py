@@ -6,6 +6,7 @@ At least once, with the same id and the same bytes: they are fixed in the store 
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,6 +30,8 @@ class Delivering:
     outbox: Outbox
     peers: Peers
     clock: Clock
+    published: Callable[[bytes], bytes]
+    """What of a notification that another log told is passed on: the payload of an event."""
     attempt_timeout: float = 15.0
     """Seconds for a whole attempt, discovery included; the lease is longer."""
 
@@ -126,7 +129,7 @@ class Delivering:
         """Return what is told: of an event of ours, or as another log told it; raises `_Erased`."""
         if delivery.event is None:
             told = await self.reader.notification(FOLLOWED, delivery.told or "")
-            payload = None if told is None else told.body
+            payload = None if told is None else await asyncio.to_thread(self.published, told.body)
         else:
             event = await self.reader.event(delivery.event)
             payload = None if event is None else event.payload

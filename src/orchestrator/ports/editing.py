@@ -24,7 +24,7 @@ class Editor(Protocol):
     async def read(self, url: str, *, token: str | None = None) -> Editable:
         """Return what describes the resource at `url`: itself where it is RDF, else its description.
 
-        Raises `PeerError`.
+        Raises `PeerError`, or `NotFound` where there is nothing.
         """
         ...
 

@@ -13,8 +13,13 @@ from orchestrator.ports import Clock
 from orchestrator.ports.sources import Pass, Progress, Remotes, Sources
 
 _log = logging.getLogger(__name__)
-_BETWEEN: Final = 0.25
+_BETWEEN: Final = 1.0
 """Seconds between two polls that a channel asks for: what comes in between is read together."""
+_STEADY: Final = 60_000
+"""Milliseconds after which a channel that ends is opened again soon."""
+_FIRST_PAUSE: Final = 5_000
+_LONGEST_PAUSE: Final = 3_600_000
+"""Milliseconds before a channel that ends at once is opened again: twice as long each time."""
 _MOST_CHANNELS: Final = 256
 
 
@@ -40,11 +45,14 @@ class Polling:
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _channels: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """By name of the source."""
+    _pauses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Name of the source → when its channel may be opened again, and how long it was left alone before."""
+    _stopped: bool = False
 
     async def look(self, wake_at: Callable[[int], None]) -> bool:
         """Begin to read what is due, as far as there is room; say when the next look is worth while."""
         room = self.at_once - len(self._under_way)
-        if room <= 0:
+        if room <= 0 or self._stopped:
             return False
         now = self.clock.now()
         due = await self.progress.due()
@@ -62,6 +70,7 @@ class Polling:
 
     async def stop(self) -> None:
         """Leave off: what is under way is given back, and whoever comes next goes on with it."""
+        self._stopped = True
         tasks = [*self._under_way, *self._channels.values()]
         for task in tasks:
             task.cancel()
@@ -82,7 +91,10 @@ class Polling:
 
     def _listen_to(self, claimed: Pass, channel: str) -> None:
         name = claimed.source.name
+        may_be_opened, _ = self._pauses.get(name, (0, 0))
         if name in self._channels or len(self._channels) >= _MOST_CHANNELS:
+            return
+        if self._stopped or self.clock.now() < may_be_opened:
             return
         task = asyncio.create_task(self._listen(claimed, channel), name=f"channel of {name}")
         self._channels[name] = task
@@ -91,6 +103,7 @@ class Polling:
     async def _listen(self, claimed: Pass, channel: str) -> None:
         """Have the source polled whenever its channel says something; polling goes on without it."""
         changed = asyncio.Event()
+        opened = self.clock.now()
         hurrying = asyncio.create_task(self._hurry(claimed.source.name, changed))
         listening = asyncio.create_task(self._signs(claimed, channel, changed))
         try:
@@ -99,6 +112,16 @@ class Polling:
             hurrying.cancel()
             listening.cancel()
             await asyncio.gather(hurrying, listening, return_exceptions=True)
+            self._pause(claimed.source.name, opened)
+
+    def _pause(self, name: str, opened: int) -> None:
+        """Leave a channel alone that has ended: longer each time, if it does not hold."""
+        now = self.clock.now()
+        _, before = self._pauses.get(name, (0, 0))
+        wait = _FIRST_PAUSE if now - opened >= _STEADY else min(max(2 * before, _FIRST_PAUSE), _LONGEST_PAUSE)
+        if len(self._pauses) > 4 * _MOST_CHANNELS:
+            self._pauses.clear()
+        self._pauses[name] = (now + wait, wait)
 
     async def _signs(self, claimed: Pass, channel: str, changed: asyncio.Event) -> None:
         try:

@@ -28,6 +28,10 @@ _GATHER: Final = 0.01
 """Seconds after a batch of several in which the next one may grow: they share look-ups and a commit."""
 
 
+_GIVE_BACK: Final = 3.0
+"""Seconds in which passes over sources note what they have and give their sources back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimetableSettings:
     """How often, how much, how long."""
@@ -44,7 +48,7 @@ class TimetableSettings:
     """Milliseconds for which a claimed notification is ours."""
     delivery_lease: int = 45_000
     """Milliseconds for which a claimed delivery is ours: longer than any attempt."""
-    stop_within: float = 15.0
+    stop_within: float = 12.0
     """Seconds that a stop waits for work under way."""
 
 
@@ -121,12 +125,15 @@ class Timetable:
         with contextlib.suppress(Exception):
             self._scheduler.pause()
         self._look()
+        if self._polling is not None:
+            # First, and by itself: what is being polled is given back whatever else takes its time.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GIVE_BACK):
+                    await self._polling.stop()
         try:
             async with asyncio.timeout(self._settings.stop_within):
                 # The loops first: a claim that is under way still starts its deliveries.
                 await asyncio.gather(*self._loops)
-                if self._polling is not None:
-                    await self._polling.stop()
                 await self._processing.finish()
                 while self._under_way:
                     await asyncio.wait(set(self._under_way))

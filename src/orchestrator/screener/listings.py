@@ -7,14 +7,16 @@ from typing import Final, TypeVar
 
 from orchestrator.core.errors import AnswerRefused, Overloaded, TooCostly
 from orchestrator.core.jsonld import Contexts
-from orchestrator.core.listing import Members, whole
+from orchestrator.core.listing import Members, plain, whole
 from orchestrator.core.stream import StreamPage, read_ours, read_stream
 from orchestrator.screener.pool import Rulebook, ScreenerSettings, ScreeningPool
 
 _T = TypeVar("_T")
-_SMALL: Final = 32_768
-"""Bytes that a thread may read: even as Turtle they take no longer than 30 ms."""
-_BUDGET: Final = 60.0
+_SMALL: Final = 2_048
+"""Bytes that a thread may read: it cannot be stopped, and 30 kB of JSON-LD can take it many seconds."""
+_PLAIN: Final = 4_194_304
+"""Bytes of plain JSON that a thread may read: the time that they take grows with them alone."""
+_BUDGET: Final = 20.0
 _WAITING: Final = 256
 
 
@@ -35,10 +37,16 @@ class ListingReader:
         self, body: bytes, media_type: str, url: str, *, most: int
     ) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Return the members of a listing, URL → mark, and where it goes on. Raises `AnswerRefused`."""
+        if len(body) <= _PLAIN and body[:1] == b"{":
+            members = await asyncio.to_thread(plain, body, url, most=most)
+            if members is not None:
+                return members, ()
         return await self._run(body, media_type, url, partial(_listing, most=most))
 
     async def read_log(self, body: bytes, media_type: str, url: str, *, is_ours: bool) -> StreamPage | None:
         """Return what a page of a log says. Raises `AnswerRefused`."""
+        if is_ours and len(body) <= _PLAIN:
+            return await asyncio.to_thread(read_ours, body, url)
         return await self._run(body, media_type, url, _ours if is_ours else _stream)
 
     async def _run(

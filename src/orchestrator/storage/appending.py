@@ -103,12 +103,14 @@ class Appending:
         self._sequence, self._created = event.sequence, created
         return event
 
-    def tell(self, iri: str, token: str, plans: Sequence[Plan], *, now: int) -> list[str]:
-        """Tell of an event of another log, which the notification `token` told us; append none of ours.
+    def tell(self, token: str, plans: Sequence[Plan], *, now: int) -> list[str]:
+        """Tell of what the notification `token` told us of another log's event; append none of ours.
 
-        Returns the targets that are not told, because they know of its topic.
+        Returns the targets that are not told, because they know of its topic. The deliveries are named after
+        the token, which is ours: another log may name its events as it likes, and as we name ours.
         """
-        return self._deliver(_deliveries(iri, plans, at=now, about={"event": None, "told": token}))
+        about = {"event": None, "told": token}
+        return self._deliver(_deliveries(f"urn:told:{token}", plans, at=now, about=about))
 
     def _deliver(self, made: Sequence[dict[str, object]]) -> list[str]:
         """Take deliveries to those who do not know; return the others."""
@@ -148,7 +150,7 @@ class Appending:
 def _deliveries(
     iri: str, plans: Sequence[Plan], *, at: int, about: Mapping[str, object]
 ) -> list[dict[str, object]]:
-    """Return one row per target, with the policies of all plans for it; `iri` is that of the event."""
+    """Return one row per target, with the policies of all plans for it; `iri` names what is told of."""
     policies: dict[str, set[str]] = {}
     topics = {plan.target: plan.topic for plan in plans}
     for plan in plans:

@@ -59,6 +59,9 @@ _NEXT: Final = sa.select(
 _KNOWN: Final = sa.select(_m.url, _m.mark).where(
     _m.log == LOG, _m.source == bindparam("name"), _m.url.in_(bindparam("urls", expanding=True))
 )
+_STATES: Final = sa.select(_m.url, _m.state).where(
+    _m.log == LOG, _m.source == bindparam("name"), _m.url.in_(bindparam("urls", expanding=True))
+)
 _OVERDUE: Final = (
     sa.select(*_m)
     .where(
@@ -97,10 +100,12 @@ class SqlProgress:
         def work(transaction: Transaction) -> Sequence[Pass]:
             sought = {"now": now, "limit": limit} if name is None else {"now": now, "sought": name}
             found = transaction.connection.execute(_DUE if name is None else _NAMED, sought).all()
-            if found:
-                values = {"names": [row.name for row in found], "holder": owner, "until": now + lease}
+            passes = [each for row in found if (each := _pass(row, owner=owner, until=now + lease))]
+            if passes:
+                names = [each.source.name for each in passes]
+                values = {"names": names, "holder": owner, "until": now + lease}
                 transaction.connection.execute(_TAKE, values)
-            return [_pass(row, owner=owner, until=now + lease) for row in found]
+            return passes
 
         return await self._writer.write(work)
 
@@ -134,9 +139,15 @@ class SqlProgress:
 
         def work(transaction: Transaction) -> None:
             _hold(transaction, lease)
-            self._set.run(transaction.connection, [_row(lease.key, each, now) for each in found])
-            told = [each for each in found if each.state in _TOLD]
-            journal.write(transaction, [_entry(lease, each, now) for each in told])
+            connection = transaction.connection
+            told = {each.url: each for each in found if each.state in _TOLD}
+            # A member that changes all the time, and is junk each time, fills no journal.
+            known = find_each(connection, _STATES.params(name=lease.key), "urls", told)
+            for row in known:
+                if row.state == told[row.url].state:
+                    del told[row.url]
+            self._set.run(connection, [_row(lease.key, each, now) for each in found])
+            journal.write(transaction, [_entry(lease, each, now) for each in told.values()])
 
         await self._writer.write(work)
 
@@ -156,7 +167,7 @@ class SqlProgress:
                 "lease_until": None,
             }
             if ended.reason is not None:
-                values |= {"failures": _s.failures + 1, "reason": ended.reason}
+                values |= {"failures": _s.failures + 1, "reason": rows.storable(ended.reason)}
             elif ended.is_whole:
                 values |= {"failures": 0, "reason": None, "succeeded": now}
             change = sa.update(schema.source).where(_s.log == LOG, _s.name == lease.key)
@@ -166,10 +177,13 @@ class SqlProgress:
         await self._writer.write(work)
 
 
-def _pass(row: rows.AnyRow, *, owner: str, until: int) -> Pass:
+def _pass(row: rows.AnyRow, *, owner: str, until: int) -> Pass | None:
+    source = declared(row)
+    if source is None:
+        return None
     return Pass(
         lease=Lease(key=row.name, owner=owner, fence=row.fence + 1, until=until),
-        source=declared(row),
+        source=source,
         progress=json.loads(row.progress),
         failures=row.failures,
     )
@@ -191,7 +205,7 @@ def _row(name: str, found: Found, now: int) -> dict[str, object]:
         "url": found.url,
         "mark": found.mark,
         "state": found.state.value,
-        "reason": found.reason,
+        "reason": rows.storable(found.reason),
         "token": found.token,
         "attempts": 1,
         "seen": now,
@@ -200,5 +214,10 @@ def _row(name: str, found: Found, now: int) -> dict[str, object]:
 
 
 def _entry(lease: Lease, found: Found, now: int) -> journal.Entry:
-    note = {"source": lease.key, "member": found.url, "state": found.state.value, "reason": found.reason}
+    note = {
+        "source": lease.key,
+        "member": found.url,
+        "state": found.state.value,
+        "reason": rows.storable(found.reason),
+    }
     return journal.Entry(at=now, what="member not taken", who=lease.owner, note=note)

@@ -61,8 +61,7 @@ def record(
         outcome = _without_repeat(decided.outcome, appending)
         event, untold = None, list[str]()
         if outcome.draft is not None and not outcome.is_logged:
-            iri = decided.claimed.provenance.via if decided.claimed.provenance else outcome.draft.activity
-            untold = appending.tell(iri, lease.key, outcome.deliveries, now=now)
+            untold = appending.tell(lease.key, outcome.deliveries, now=now)
         elif outcome.draft is not None:
             event = appending.append(outcome.draft, outcome.deliveries, now=now)
             if event is None:

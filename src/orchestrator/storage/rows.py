@@ -83,6 +83,11 @@ def to_json(value: object) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
+def storable(text: str | None) -> str | None:
+    """Return what a stranger said as every database can hold it: without half surrogates and NUL."""
+    return None if text is None else text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
 @functools.lru_cache(maxsize=1024)
 def names_json(names: tuple[str, ...]) -> str:
     """Return a list of names that come again and again as JSON."""

@@ -1,13 +1,14 @@
 """The `Sources` port: the remote inboxes and logs that there are."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from orchestrator.core.errors import BadRequest, NotFound
+from orchestrator.core.errors import BadRequest, ConfigurationError, NotFound
 from orchestrator.core.source import Source, SourceKind, members_of, read_source
 from orchestrator.ports.sources import Declarer, Member, MemberState, Status
 from orchestrator.storage import journal, rows, schema
@@ -15,10 +16,12 @@ from orchestrator.storage.readers import Readers
 from orchestrator.storage.schema import LOG
 from orchestrator.storage.writer import Transaction, Writer
 
+_log = logging.getLogger(__name__)
 _s = schema.source.c
 _m = schema.member.c
 
-_DECLARED: Final = sa.select(_s.name, _s.declared, _s.declared_by).where(_s.log == LOG).with_for_update()
+_DECLARED_NOW: Final = sa.select(_s.name, _s.declared, _s.declared_by).where(_s.log == LOG)
+_DECLARED: Final = _DECLARED_NOW.with_for_update()
 _ALL: Final = sa.select(*_s).where(_s.log == LOG).order_by(_s.name)
 _ONE: Final = _ALL.where(_s.name == bindparam("sought"))
 _COUNTS: Final = (
@@ -41,6 +44,13 @@ _IGNORED: Final = (
 )
 _RECONSIDER: Final = sa.update(schema.member).where(*_IGNORED).values(retry_at=bindparam("at"))
 _FORGET_IGNORED: Final = sa.delete(schema.member).where(*_IGNORED)
+_SOME: Final = (
+    sa.select(_m.url).where(_m.log == LOG, _m.source == bindparam("sought")).limit(bindparam("some"))
+)
+_FORGET_SOME: Final = sa.delete(schema.member).where(
+    _m.log == LOG, _m.source == bindparam("sought"), _m.url.in_(_SOME)
+)
+_AT_A_TIME: Final = 5_000
 _FORGET: Final = (
     sa.delete(schema.member).where(_m.log == LOG, _m.source == bindparam("sought")),
     sa.delete(schema.source).where(_s.log == LOG, _s.name == bindparam("sought")),
@@ -57,6 +67,12 @@ class SqlSources:
 
     async def configure(self, sources: Sequence[Source], *, now: int) -> None:
         """Take `sources` as those of the configuration."""
+        wanted = {source.name for source in sources}
+        found = await self._readers.read(lambda connection: connection.execute(_DECLARED_NOW).all())
+        for row in found:
+            if row.declared_by == "configuration" and row.name not in wanted:
+                await self._let_go(row.name)
+                await self._forget_members(row.name)
         await self._writer.write(lambda transaction: _configure(transaction, sources, now=now))
 
     async def add(self, source: Source, *, who: str, now: int) -> None:
@@ -73,16 +89,36 @@ class SqlSources:
     async def remove(self, name: str, *, who: str, now: int) -> None:
         """Forget a source and its progress."""
 
-        def work(transaction: Transaction) -> None:
+        def begin(transaction: Transaction) -> None:
             row = transaction.connection.execute(_ONE, {"sought": name}).first()
             if row is None:
                 raise _no(name)
             if row.declared_by == "configuration":
                 raise BadRequest(f"The configuration declares {name}: take it out there, or pause it.")
+            # Whoever reads it now notes nothing more.
+            _changed(transaction, name, paused=True, owner=None, lease_until=None, fence=_s.fence + 1)
+
+        def end(transaction: Transaction) -> None:
             _forget(transaction, name)
             _journal(transaction, "source removed", name, who, now)
 
-        await self._writer.write(work)
+        await self._writer.write(begin)
+        await self._forget_members(name)
+        await self._writer.write(end)
+
+    async def _let_go(self, name: str) -> None:
+        """Take a source from whoever reads it now: he notes nothing more."""
+        values: dict[str, object] = {"owner": None, "lease_until": None, "fence": _s.fence + 1}
+        await self._writer.write(lambda transaction: _changed(transaction, name, **values))
+
+    async def _forget_members(self, name: str) -> None:
+        """Delete members some at a time: a POST does not wait for half a million of them."""
+        while await self._writer.write(
+            lambda transaction: (
+                transaction.connection.execute(_FORGET_SOME, {"sought": name, "some": _AT_A_TIME}).rowcount
+            )
+        ):
+            pass
 
     async def pause(self, name: str, *, paused: bool, who: str, now: int) -> None:
         """Stop polling a source, or go on."""
@@ -117,7 +153,8 @@ class SqlSources:
             ):
                 counts.setdefault(source, {})[MemberState(state)] = count
             found = connection.execute(_ALL if name is None else _ONE, sought)
-            return [_status(row, counts.get(row.name, {}), now) for row in found]
+            statuses = (_status(row, counts.get(row.name, {}), now) for row in found)
+            return [status for status in statuses if status is not None]
 
         found = await self._readers.read(ask)
         if name is not None and not found:
@@ -136,9 +173,13 @@ class SqlSources:
         return [member(row) for row in found]
 
 
-def declared(row: rows.AnyRow) -> Source:
-    """Return the source that a row declares."""
-    return read_source(json.loads(row.declared), f"source {row.name} in the database")
+def declared(row: rows.AnyRow) -> Source | None:
+    """Return the source that a row declares; None for what this version of the program cannot read."""
+    try:
+        return read_source(json.loads(row.declared), f"source {row.name} in the database")
+    except ConfigurationError as error:
+        _log.warning("source_unreadable source=%s reason=%s", row.name, error.message)
+        return None
 
 
 def _configure(transaction: Transaction, sources: Sequence[Source], *, now: int) -> None:
@@ -155,9 +196,10 @@ def _configure(transaction: Transaction, sources: Sequence[Source], *, now: int)
             _journal(transaction, "source added", name, "configuration", now, declared=members_of(source))
         elif before.declared != rows.to_json(members_of(source)) or before.declared_by != "configuration":
             values: dict[str, object] = {"declared": rows.to_json(members_of(source)), "next_at": now}
-            if declared(before).url != source.url:
+            was = declared(before)
+            if was is None or was.url != source.url:
                 values["progress"] = "{}"
-            if _who_may(declared(before)) != _who_may(source):
+            if was is None or _who_may(was) != _who_may(source):
                 values |= _look_again(transaction, source, now)
             # Whoever reads it now reads what it was before: that pass changes nothing any more.
             values |= {"owner": None, "lease_until": None, "fence": _s.fence + 1}
@@ -218,9 +260,12 @@ def _no(name: str) -> NotFound:
     return NotFound(f"There is no source named {name}.")
 
 
-def _status(row: rows.AnyRow, counts: Mapping[MemberState, int], now: int) -> Status:
+def _status(row: rows.AnyRow, counts: Mapping[MemberState, int], now: int) -> Status | None:
+    source = declared(row)
+    if source is None:
+        return None
     return Status(
-        source=declared(row),
+        source=source,
         declared_by=row.declared_by,
         paused=bool(row.paused),
         next_at=row.next_at,

@@ -160,7 +160,8 @@ def _headers(request: web.Request, error: OrchestratorError, status: int) -> dic
     if error.slug == "authentication-required":
         # RFC 6750, section 3: a token that was shown and does not open is named as the reason.
         reason = ', error="invalid_token"' if "Authorization" in request.headers else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="inbox"{reason}'
+        realm = "inbox" if request.path.startswith("/inbox") else "admin"
+        headers["WWW-Authenticate"] = f'Bearer realm="{realm}"{reason}'
     return headers
 
 

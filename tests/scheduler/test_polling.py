@@ -1,0 +1,104 @@
+"""Channels: a hint that must not become a storm."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.core.source import Source, SourceKind
+from orchestrator.pipeline.collect import Collecting, Done
+from orchestrator.pipeline.taking import Tally
+from orchestrator.ports import Lease
+from orchestrator.ports.sources import Pass
+from orchestrator.scheduler import Polling
+
+POD = "https://pod.example/inbox/"
+CHANNEL = "https://pod.example/.notifications/1"
+
+
+@dataclass
+class World:
+    """A clock, a store that is always due, and a channel that ends as soon as it is open."""
+
+    time: int = 1_000_000
+    opened: list[int] = field(default_factory=list)
+    hurried: int = 0
+    holds: int = 0
+    """Milliseconds for which the channel stays open."""
+
+    def now(self) -> int:
+        return self.time
+
+    async def listen(self, _url: str, *, token: str | None = None) -> AsyncIterator[None]:
+        self.opened.append(self.time)
+        yield
+        self.time += self.holds
+
+    async def hurry(self, _name: str, *, now: int, patient: bool = False) -> None:
+        self.hurried += 1
+
+    async def collect(self, _claimed: Pass) -> Done:
+        return Done(reason=None, tally=Tally(), requests=1, channel=CHANNEL)
+
+    def token_of(self, _source: Source) -> str | None:
+        return None
+
+
+def polling(world: World) -> Polling:
+    made = cast("Any", world)
+    return Polling(
+        collecting=cast("Collecting", made),
+        sources=made,
+        progress=made,
+        remotes=made,
+        clock=made,
+        owner="us",
+    )
+
+
+async def one_pass(made: Polling) -> None:
+    """Make a pass, and wait until the channel that it may have opened has ended."""
+    source = Source(name="pod", kind=SourceKind.INBOX, url=POD)
+    lease = Lease(key="pod", owner="us", fence=1, until=0)
+    await made._pass(Pass(lease=lease, source=source, progress={}, failures=0))
+    while made._channels:
+        await asyncio.sleep(0)
+
+
+async def test_a_channel_that_ends_at_once_is_opened_less_and_less_often() -> None:
+    world = World()
+    made = polling(world)
+    for _ in range(4_000):
+        await one_pass(made)
+        world.time += 1_000
+    pauses = [later - earlier for earlier, later in zip(world.opened, world.opened[1:], strict=False)]
+    assert pauses[:4] == [5_000, 10_000, 20_000, 40_000]
+    assert len(world.opened) < 15
+
+
+@pytest.mark.parametrize(("holds", "pause"), [(60_000, 5_000), (59_999, 10_000)])
+async def test_a_channel_that_has_held_is_opened_again_soon(holds: int, pause: int) -> None:
+    world = World()
+    made = polling(world)
+    await one_pass(made)
+    world.time += 5_000
+    world.holds = holds
+    await one_pass(made)
+    world.holds = 0
+    ended = world.time
+    world.time = ended + pause - 1
+    await one_pass(made)
+    assert len(world.opened) == 2
+    world.time = ended + pause
+    await one_pass(made)
+    assert len(world.opened) == 3
+
+
+async def test_nothing_is_opened_once_it_is_stopped() -> None:
+    world = World()
+    made = polling(world)
+    await made.stop()
+    await one_pass(made)
+    assert world.opened == []
