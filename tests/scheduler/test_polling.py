@@ -31,12 +31,12 @@ class World:
     def now(self) -> int:
         return self.time
 
-    async def listen(self, _url: str, *, token: str | None = None) -> AsyncIterator[None]:
+    async def listen(self, _url: str, **_: object) -> AsyncIterator[None]:
         self.opened.append(self.time)
         yield
         self.time += self.holds
 
-    async def hurry(self, _name: str, *, now: int, patient: bool = False) -> None:
+    async def hurry(self, _name: str, **_: object) -> None:
         self.hurried += 1
 
     async def collect(self, _claimed: Pass) -> Done:
@@ -63,8 +63,7 @@ async def one_pass(made: Polling) -> None:
     source = Source(name="pod", kind=SourceKind.INBOX, url=POD)
     lease = Lease(key="pod", owner="us", fence=1, until=0)
     await made._pass(Pass(lease=lease, source=source, progress={}, failures=0))
-    while made._channels:
-        await asyncio.sleep(0)
+    await asyncio.gather(*made._channels.values())
 
 
 async def test_a_channel_that_ends_at_once_is_opened_less_and_less_often() -> None:
