@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
@@ -21,12 +23,19 @@ from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge, published
 from orchestrator.core.screening import Rules, Screening, screen
 from orchestrator.core.shapes.shape_set import ShapeSet
+from orchestrator.core.strict_json import DEFAULT_LIMITS
+from orchestrator.ldn import EgressSettings, Peers, Remotes
+from orchestrator.pipeline.collect import Collecting, CollectSettings
 from orchestrator.pipeline.deliver import Delivering
 from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
 from orchestrator.pipeline.receive import Received, receive
 from orchestrator.ports import Answer, Claimed, Delivery, Query, Stored
+from orchestrator.scheduler import next_time
+from orchestrator.screener import ListingReader, Rulebook
 from orchestrator.storage import Store
+
+from .remote import RemotePod, StartPod, World
 
 BASE = "https://pod.example"
 START = 1_900_000_000_000
@@ -254,3 +263,51 @@ def specimen() -> Specimen:
         return {**document, "id": f"urn:uuid:{uuid.uuid4()}", **changes}
 
     return make
+
+
+@pytest.fixture
+async def start_pod() -> AsyncIterator[StartPod]:
+    servers: list[TestServer] = []
+
+    async def start(**given: Any) -> RemotePod:
+        pod = RemotePod(**given)
+        app = web.Application()
+        app.router.add_route("*", "/{rest:.*}", pod.answer)
+        server = TestServer(app, host="127.0.0.1")
+        await server.start_server(shutdown_timeout=0.1)
+        servers.append(server)
+        pod.origin = f"http://127.0.0.1:{server.port}"
+        return pod
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture
+async def world(house: House, start_pod: StartPod) -> AsyncIterator[World]:
+    egress = EgressSettings(allow_private=("127.0.0.0/8",), per_host=8)
+    listings = ListingReader(
+        Rulebook(
+            contexts=CONTEXTS,
+            shapes=read_folder(packaged("shapes"), ".ttl"),
+            profile="lenient",
+            limits=DEFAULT_LIMITS,
+        )
+    )
+    now = house.clock.now
+    async with Peers(egress, CONTEXTS, now) as peers, Remotes(egress, now) as remotes:
+        collecting = Collecting(
+            progress=house.store.progress,
+            peers=peers,
+            remotes=remotes,
+            listings=listings,
+            screener=house.screener,
+            ledger=house.store.ledger,
+            clock=house.clock,
+            next_time=next_time,
+            settings=CollectSettings(),
+            chance=lambda: 0.0,
+        )
+        yield World(house=house, pod=await start_pod(), collecting=collecting)
+    await listings.close()

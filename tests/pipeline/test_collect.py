@@ -2,35 +2,27 @@
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from tests.acceptance.service import until, until_true
 
-from orchestrator.catalogue import packaged, read_folder
 from orchestrator.core.errors import Overloaded
-from orchestrator.core.source import read_source
-from orchestrator.core.strict_json import DEFAULT_LIMITS
-from orchestrator.core.vocabulary import JSON_LD, LDP, MODIFIED, N_TRIPLES, RDF, SIZE, TURTLE
-from orchestrator.ldn import EgressSettings, Peers, Remotes
+from orchestrator.core.vocabulary import JSON_LD, N_TRIPLES, TURTLE
 from orchestrator.pipeline import collect, taking
-from orchestrator.pipeline.collect import Collecting, CollectSettings, Done
-from orchestrator.ports.sources import Member, MemberState, Pass, Status
-from orchestrator.scheduler import next_time
-from orchestrator.screener import ListingReader, Rulebook
+from orchestrator.pipeline.collect import CollectSettings, Done
+from orchestrator.ports.sources import MemberState, Pass
 
-from .conftest import CONTEXTS, LEASE, START, House, Specimen
+from .conftest import LEASE, START, Specimen
+from .remote import Reply, StartPod, World, answers, fill, hangs_up
 
-Reply = Callable[[web.Request], web.StreamResponse | Awaitable[web.StreamResponse]]
 KEPT, IGNORED, INVALID = MemberState.KEPT, MemberState.IGNORED, MemberState.INVALID
 GONE, RETRY = MemberState.GONE, MemberState.RETRY
 LIMIT = CollectSettings().body
@@ -39,209 +31,6 @@ MINUTE = 60_000
 HOUR = 3_600_000
 SENDER = "https://meridian-reviews.example.org/"
 """Who sends the specimens of announce-review."""
-SHAPES = read_folder(packaged("shapes"), ".ttl")
-
-
-@dataclass(kw_only=True)
-class Put:
-    """A member of the inbox."""
-
-    body: bytes
-    media_type: str = JSON_LD
-    modified: str | None = None
-    size: int | None = None
-
-
-@dataclass
-class Pod:
-    """Somebody else's server, with an inbox: what is in it is asked for and listed; `replies` come first."""
-
-    form: str = N_TRIPLES
-    members: dict[str, Put] = field(default_factory=dict)
-    """By name, in the order of the listing."""
-    elsewhere: list[str] = field(default_factory=list)
-    """URLs on other servers that it lists too."""
-    page: int = 1_000
-    """Members on a page of the listing."""
-    has_etags: bool = True
-    replies: dict[str, Reply] = field(default_factory=dict)
-    """By path with query."""
-    asked: list[str] = field(default_factory=list)
-    requests: list[web.Request] = field(default_factory=list)
-    origin: str = ""
-    inbox: str = "/inbox/"
-
-    def url(self, name: str = "") -> str:
-        return f"{self.origin}{self.inbox}{name}"
-
-    def put(self, name: str, document: object, **more: Any) -> str:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.members[name] = Put(body=body, **more)
-        return self.url(name)
-
-    def fetched(self) -> list[str]:
-        """Return the names of members that were asked for since the last time, and forget all requests."""
-        asked = [each.removeprefix(f"GET {self.inbox}") for each in self.asked]
-        self.forget()
-        return [name for name in asked if name and not name.startswith("?")]
-
-    def forget(self) -> None:
-        self.asked.clear()
-        self.requests.clear()
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(f"{request.method} {request.raw_path}")
-        self.requests.append(request)
-        reply = self.replies.get(request.raw_path)
-        if reply is not None:
-            answered = reply(request)
-            return answered if isinstance(answered, web.StreamResponse) else await answered
-        if request.path == self.inbox:
-            return self._listing(request, int(request.query.get("page", "1")))
-        found = self.members.get(request.path.removeprefix(self.inbox))
-        if found is None:
-            return web.Response(status=404)
-        return web.Response(body=found.body, headers={"Content-Type": found.media_type})
-
-    def _listing(self, request: web.Request, page: int) -> web.Response:
-        names = list(self.members)[(page - 1) * self.page : page * self.page]
-        is_last = page * self.page >= len(self.members)
-        body = self._written(names).encode()
-        headers = {"Content-Type": self.form}
-        if not is_last:
-            headers["Link"] = f'<?page={page + 1}>; rel="next"'
-        if self.has_etags:
-            tag = hashlib.sha256(body + str(is_last).encode()).hexdigest()[:16]
-            headers["ETag"] = f'"{tag}"'
-            if request.headers.get("If-None-Match") == headers["ETag"]:
-                return web.Response(status=304, headers=headers)
-        return web.Response(body=body, headers=headers)
-
-    def _written(self, names: Sequence[str]) -> str:
-        urls = [*map(self.url, names), *self.elsewhere]
-        if self.form == JSON_LD:
-            said = {"@context": "http://www.w3.org/ns/ldp", "@id": self.url(), "contains": urls}
-            return json.dumps(said | {"@type": f"{LDP}BasicContainer"})
-        lines = [f"<{self.url()}> <{RDF}type> <{LDP}BasicContainer> ."]
-        lines += [f"<{self.url()}> <{LDP}contains> <{url}> ." for url in urls]
-        for name in names:
-            put = self.members[name]
-            if put.modified is not None:
-                lines.append(f'<{self.url(name)}> <{MODIFIED}> "{put.modified}" .')
-            if put.size is not None:
-                lines.append(f'<{self.url(name)}> <{SIZE}> "{put.size}" .')
-        return "\n".join([*lines, ""])
-
-
-@dataclass(kw_only=True)
-class World:
-    """Our stages, and a pod that they read."""
-
-    house: House
-    pod: Pod
-    collecting: Collecting
-
-    async def add(self, **members: object) -> None:
-        """Have a source named `pod`; its inbox unless something else is said."""
-        given: dict[str, object] = {"name": "pod", **members}
-        if "artefact" not in given:
-            given["inbox"] = self.pod.url()
-        source = read_source(given, "here")
-        await self.house.store.sources.add(source, who="test", now=self.house.clock.time)
-
-    def settle(self, **changes: object) -> None:
-        self.collecting.settings = replace(self.collecting.settings, **changes)  # type: ignore[arg-type]
-
-    async def claim(self, owner: str = "us", *, lease: int = LEASE) -> Pass:
-        progress = self.house.store.progress
-        [claimed] = await progress.claim(owner, limit=1, now=self.house.clock.time, lease=lease, name="pod")
-        return claimed
-
-    async def poll(self) -> Done:
-        return await self.collecting.collect(await self.claim())
-
-    async def status(self) -> Status:
-        [found] = await self.house.store.sources.statuses("pod")
-        return found
-
-    async def members(self) -> dict[str, Member]:
-        """Return what we know of the pod's members, by name."""
-        found = await self.house.store.sources.members("pod", limit=100_000)
-        return {member.url.removeprefix(self.pod.url()): member for member in found}
-
-    async def states(self) -> dict[str, MemberState]:
-        return {name: member.state for name, member in (await self.members()).items()}
-
-    async def kept(self, inbox: str = "inbox") -> int:
-        return len(await self.house.store.reader.listing(inbox, limit=10_000))
-
-    def later(self, milliseconds: int) -> None:
-        self.house.clock.time += milliseconds
-
-
-StartPod = Callable[..., Awaitable[Pod]]
-
-
-@pytest.fixture
-async def start_pod() -> AsyncIterator[StartPod]:
-    servers: list[TestServer] = []
-
-    async def start(**given: Any) -> Pod:
-        pod = Pod(**given)
-        app = web.Application()
-        app.router.add_route("*", "/{rest:.*}", pod.answer)
-        server = TestServer(app, host="127.0.0.1")
-        await server.start_server(shutdown_timeout=0.1)
-        servers.append(server)
-        pod.origin = f"http://127.0.0.1:{server.port}"
-        return pod
-
-    yield start
-    for server in servers:
-        await server.close()
-
-
-@pytest.fixture
-async def world(house: House, start_pod: StartPod) -> AsyncIterator[World]:
-    egress = EgressSettings(allow_private=("127.0.0.0/8",), per_host=8)
-    listings = ListingReader(
-        Rulebook(contexts=CONTEXTS, shapes=SHAPES, profile="lenient", limits=DEFAULT_LIMITS)
-    )
-    now = house.clock.now
-    async with Peers(egress, CONTEXTS, now) as peers, Remotes(egress, now) as remotes:
-        collecting = Collecting(
-            progress=house.store.progress,
-            peers=peers,
-            remotes=remotes,
-            listings=listings,
-            screener=house.screener,
-            ledger=house.store.ledger,
-            clock=house.clock,
-            next_time=next_time,
-            settings=CollectSettings(),
-            chance=lambda: 0.0,
-        )
-        yield World(house=house, pod=await start_pod(), collecting=collecting)
-    await listings.close()
-
-
-def answers(status: int, **headers: str) -> Reply:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: web.Response(status=status, headers=named)
-
-
-async def hangs_up(request: web.Request) -> web.StreamResponse:
-    """Close the connection without an answer."""
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-def fill(world: World, specimen: Specimen, count: int, start: int = 0) -> list[str]:
-    names = [f"{number:03}" for number in range(start, start + count)]
-    for name in names:
-        world.pod.put(name, specimen())
-    return names
 
 
 # What is asked for

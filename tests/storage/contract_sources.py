@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.storage.contract_ledger import rows_of
 from tests.storage.examples import LEASE, NOW, arrival, claim, draft, outcome, record
 
@@ -717,3 +718,39 @@ class SourceContract:
         for now, is_polled in ((NOW + LEASE - 1, True), (NOW + LEASE, False)):
             (found,) = await store.sources.statuses("pod", now=now)
             assert found.is_polled is is_polled
+
+    async def test_a_source_that_cannot_be_read_keeps_no_other_from_being_polled(self, store: Store) -> None:
+        """Another version of the program may have written it."""
+        await add(store, "a", "b", "c")
+        with store.engine.begin() as connection:
+            change = sa.update(schema.source).where(schema.source.c.name == "b")
+            connection.execute(change.values(declared='{"name": "b", "pigeon": true}'))
+        assert [each.source.name for each in await take(store)] == ["a", "c"]
+        assert [each.source.name for each in await store.sources.statuses()] == ["a", "c"]
+        (row,) = [each for each in rows_of(store, schema.source) if each["name"] == "b"]
+        assert row["owner"] is None
+
+    async def test_a_source_with_many_members_is_forgotten_part_by_part(self, store: Store) -> None:
+        """Whoever posts meanwhile waits for one part of it."""
+        await add(store, "pod")
+        lease = await take_one(store)
+        kept = [Found(url=f"{POD}{number}", mark="", state=MemberState.KEPT) for number in range(12_000)]
+        await store.progress.note(lease, kept, now=NOW)
+        before = store.counters.commits
+        await store.sources.remove("pod", who="ada", now=NOW)
+        assert store.counters.commits - before >= 4
+        assert rows_of(store, schema.member) == []
+        with pytest.raises(LeaseLost):
+            await store.progress.note(lease, kept[:1], now=NOW)
+
+    async def test_a_reason_that_no_database_can_hold_is_kept_without_what_it_cannot(
+        self, store: Store
+    ) -> None:
+        await add(store, "pod")
+        lease = await take_one(store)
+        junk = Found(url=POD + "1", mark="", state=MemberState.INVALID, reason="a\ud800b\0c")
+        await store.progress.note(lease, [junk], now=NOW)
+        await store.progress.finish(lease, ended("x\ud800\0"), now=NOW)
+        assert (await status(store)).reason == "x?"
+        (found,) = await store.sources.members("pod")
+        assert found.reason == "a?bc"
