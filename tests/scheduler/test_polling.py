@@ -1,6 +1,7 @@
 """Channels: a hint that must not become a storm."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,7 +13,7 @@ from orchestrator.pipeline.collect import Collecting, Done
 from orchestrator.pipeline.taking import Tally
 from orchestrator.ports import Lease
 from orchestrator.ports.sources import Pass
-from orchestrator.scheduler import Polling
+from orchestrator.scheduler import Polling, Timetable, TimetableSettings
 
 POD = "https://pod.example/inbox/"
 CHANNEL = "https://pod.example/.notifications/1"
@@ -101,3 +102,61 @@ async def test_nothing_is_opened_once_it_is_stopped() -> None:
     await made.stop()
     await one_pass(made)
     assert world.opened == []
+
+
+async def test_a_stop_gives_sources_back_though_something_else_stands_still() -> None:
+    """Files that cannot be read, say: whoever comes next does not wait for our lease all the same."""
+    given_back = asyncio.Event()
+
+    class Slow(World):
+        """A store with a source that is due, and a pass that takes long."""
+
+        async def due(self) -> int:
+            return 0
+
+        async def claim(self, *_: object, **__: object) -> list[Pass]:
+            source = Source(name="pod", kind=SourceKind.INBOX, url=POD)
+            lease = Lease(key="pod", owner="us", fence=1, until=0)
+            return [] if given_back.is_set() else [Pass(lease=lease, source=source, progress={}, failures=0)]
+
+        async def collect(self, _claimed: Pass) -> Done:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                given_back.set()
+                raise
+            raise AssertionError
+
+    world = Slow()
+    made = polling(world)
+    made.at_once = 1
+    blocked = threading.Event()
+    nothing = cast("Any", None)
+    timetable = Timetable(
+        processing=cast("Any", Idle()),
+        delivering=nothing,
+        ledger=cast("Any", Idle()),
+        outbox=cast("Any", Idle()),
+        clock=cast("Any", world),
+        reload=lambda: blocked.wait(20),
+        polling=made,
+        settings=TimetableSettings(interval=3_600, stop_within=0.3),
+    )
+    await timetable.start()
+    while not made._under_way:  # noqa: ASYNC110  (it is set by nobody but the loop itself)
+        await asyncio.sleep(0.01)
+    await timetable.stop()
+    blocked.set()
+    assert given_back.is_set()
+
+
+class Idle:
+    """Stages and stores with nothing to do."""
+
+    beat = 0
+
+    async def claim(self, *_: object, **__: object) -> list[object]:
+        return []
+
+    async def finish(self) -> None:
+        return
