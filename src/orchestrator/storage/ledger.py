@@ -167,7 +167,8 @@ class SqlLedger:
             fresh = {row.token for row in find_each(connection, _HERE, "tokens", tokens)}
         if fresh:
             connection.execute(_BEGIN, {"tokens": list(fresh)})
-            _say_where(transaction, dict(zip(tokens, arrivals, strict=True)), fresh)
+            if any(arrival.provenance for arrival in arrivals):
+                _say_where(transaction, dict(zip(tokens, arrivals, strict=True)), fresh)
             transaction.changed.add("notification")
         return [
             Receipt(token=token, fresh=True) if token in fresh else _first_receipt(transaction, arrival)
@@ -177,14 +178,16 @@ class SqlLedger:
 
 def _say_where(transaction: Transaction, arrivals: Mapping[str, Arrival], fresh: AbstractSet[str]) -> None:
     """Write where those of `fresh` were found that nobody posted."""
-    found = {token: arrivals[token].provenance for token in fresh if arrivals[token].provenance is not None}
-    if not found:
-        return
-    keys = find_each(transaction.connection, _KEYS, "tokens", found)
+    found = {token: where for token in fresh if (where := arrivals[token].provenance) is not None}
     values = [
-        {"notification": row.key, "log": LOG, "source": where.source, "via": where.via, "trust": where.trust}
-        for row in keys
-        if (where := found[row.token]) is not None
+        {
+            "notification": row.key,
+            "log": LOG,
+            "source": found[row.token].source,
+            "via": found[row.token].via,
+            "trust": found[row.token].trust,
+        }
+        for row in find_each(transaction.connection, _KEYS, "tokens", found)
     ]
     _FOUND.run(transaction.connection, values)
 
