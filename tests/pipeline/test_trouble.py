@@ -122,3 +122,18 @@ async def test_junk_that_changes_all_the_time_is_journalled_once(world: World, s
     world.pod.put("junk", specimen(), modified="2031-02-01T00:00:00Z")
     assert (await world.poll()).tally.kept == 1
     assert (await world.states())["junk"] is MemberState.KEPT
+
+
+async def test_an_inbox_that_lists_others_each_time_does_not_fill_our_database(
+    world: World, specimen: Specimen
+) -> None:
+    world.settle(members=2)
+    await world.add()
+    for time in range(10):
+        world.pod.members.clear()
+        fill(world, specimen, 2, start=2 * time)
+        assert (await world.poll()).tally.kept == 2
+    fill(world, specimen, 1, start=50)
+    world.pod.members.pop("018")
+    assert "has listed 20 members by now" in str((await world.poll()).reason)
+    assert len(await world.members()) == 20

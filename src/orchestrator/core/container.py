@@ -118,7 +118,9 @@ def mark(known: str, predicate: str, value: str) -> str:
     """Return what is `known` of a resource with one more of `MARKS`; the order of telling is no matter."""
     modified, _, size = known.partition(" ")
     # It is kept, and half a surrogate or NUL could not be.
-    value = "".join(char for char in value[:_LONGEST_MARK] if char.isprintable() and char != " ")
+    value = value[:_LONGEST_MARK]
+    if " " in value or not value.isprintable():
+        value = "".join(char for char in value if char.isprintable() and char != " ")
     return f"{value} {size}" if predicate == v.MODIFIED else f"{modified} {value}"
 
 

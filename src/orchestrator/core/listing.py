@@ -13,7 +13,7 @@ from orchestrator.core import container
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import AnswerRefused, OrchestratorError
 from orchestrator.core.jsonld import Contexts
-from orchestrator.core.source import is_web
+from orchestrator.core.source import is_web, is_written
 from orchestrator.core.strict_json import Limits, parse
 
 ACCEPT: Final = (
@@ -36,6 +36,7 @@ _ESCAPE: Final = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _PLAIN: Final = frozenset(("@context", "@id", "@type", "contains"))
 _LONGEST_LINE: Final = 65_536
 _TYPE: Final = v.RDF + "type"
+_NOWHERE: Final = "\0"
 _TOO_MANY: Final = "lists more than {most} members, more than are read at once"
 
 
@@ -50,6 +51,7 @@ class Lines:
         self._contained: dict[str, dict[str, None]] = {}
         """Container → its members."""
         self._count = 0
+        self._below = self._url if is_web(self._url) and self._url.endswith("/") else _NOWHERE
         self._marks: dict[str, str] = {}
         self._is_container = False
 
@@ -99,7 +101,8 @@ class Lines:
         return True
 
     def _contain(self, subject: str, member: str) -> None:
-        if not is_web(member):
+        # Nearly all lie below their container, whose host has been read.
+        if not (is_written(member) and member.startswith(self._below)) and not is_web(member):
             return
         members = self._contained.setdefault(subject, {})
         if member not in members:

@@ -215,7 +215,12 @@ def is_same_origin(url: str, other: str) -> bool:
 
 def is_web(url: str) -> bool:
     """Whether `url` is an absolute http or https URL that can be written down and asked for."""
-    return len(url) <= _MAX_URL and _WEB.fullmatch(url) is not None and bool(place_of(url))
+    return is_written(url) and bool(place_of(url))
+
+
+def is_written(url: str) -> bool:
+    """Whether `url` looks like one, and can be kept; whether its host can be read is left open."""
+    return len(url) <= _MAX_URL and _WEB.fullmatch(url) is not None
 
 
 def _address(members: Mapping[str, Any], place: str) -> tuple[SourceKind, bool, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.core.errors import (
+    AnswerRefused,
     ConfigurationError,
     LeaseLost,
     Overloaded,
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE: Final = 10_000
 """Members that one pass fetches; the next one, at once, goes on."""
 _AT_A_TIME: Final = 1_000
+_LIFETIMES: Final = 10
+"""How many times what an inbox may list at once it may list in all."""
 _SOON: Final = 1_000
 """Milliseconds before the next pass goes on with what is left."""
 
@@ -159,6 +162,12 @@ class Collecting:
         if listed.elsewhere:
             _log.warning("members_elsewhere source=%s members=%d", source.name, listed.elsewhere)
         todo, is_all = await self._todo(source, listed.members)
+        most = _LIFETIMES * self.settings.members
+        if todo and await self.progress.known(source.name, most=most) >= most:
+            # An inbox that lists others each time would fill our database.
+            raise AnswerRefused(
+                f"{inbox} has listed {most} members by now: raise polling.members, or archive."
+            )
         tally.members = len(todo)
         fetching = Fetching(
             taking=self._taking(source),

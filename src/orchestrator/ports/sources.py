@@ -228,6 +228,10 @@ class Progress(Protocol):
         """Return those of `listed` (URL → mark) that we have not seen, or not with that mark, in order."""
         ...
 
+    async def known(self, name: str, *, most: int) -> int:
+        """Return how many members of a source have been noted, counted up to `most`."""
+        ...
+
     async def overdue(self, name: str, *, now: int, limit: int) -> Sequence[Member]:
         """Return members that are to be fetched again by now."""
         ...

@@ -59,6 +59,9 @@ _NEXT: Final = sa.select(
 _KNOWN: Final = sa.select(_m.url, _m.mark).where(
     _m.log == LOG, _m.source == bindparam("name"), _m.url.in_(bindparam("urls", expanding=True))
 )
+_COUNT: Final = sa.select(sa.func.count()).select_from(
+    sa.select(_m.url).where(_m.log == LOG, _m.source == bindparam("name")).limit(bindparam("most")).subquery()
+)
 _STATES: Final = sa.select(_m.url, _m.state).where(
     _m.log == LOG, _m.source == bindparam("name"), _m.url.in_(bindparam("urls", expanding=True))
 )
@@ -127,6 +130,11 @@ class SqlProgress:
             return [url for url, mark in listed.items() if known.get(url) != mark]
 
         return await self._readers.read(ask)
+
+    async def known(self, name: str, *, most: int) -> int:
+        """Return how many members have been noted, counted up to `most`."""
+        sought = {"name": name, "most": most}
+        return await self._readers.read(lambda connection: connection.execute(_COUNT, sought).scalar_one())
 
     async def overdue(self, name: str, *, now: int, limit: int) -> Sequence[Member]:
         """Return members that are to be fetched again by now."""
