@@ -232,6 +232,7 @@ async def running(
                 clock=clock,
                 owner=us,
                 at_once=settings.polled_at_once,
+                per_host=settings.poll_per_host,
                 lease=round(settings.poll_lease * 1_000),
                 listens=settings.channels,
             ),

@@ -147,3 +147,25 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
         return
     if isinstance(schedule, Calendar):
         CronTrigger(**schedule.fields, timezone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "comes"),
+    [
+        ("0 0 30 2 *", False),
+        ("0 0 31 2,4,6,9,11 *", False),
+        ("0 0 0 31 4 ?", False),
+        ("0 0 29 2 *", True),
+        ("0 0 30,28 2 *", True),
+        ("0 0 31 * *", True),
+        ("0 0 0 30 2,3 ?", True),
+        ("0 0 0 L 2 ?", True),
+    ],
+)
+def test_a_day_that_never_comes_is_refused(expression: str, comes: bool) -> None:
+    """It would be sought through all years to come, at each pass."""
+    if comes:
+        read_schedule(expression)
+        return
+    with pytest.raises(ConfigurationError, match="no such day ever comes"):
+        read_schedule(expression)

@@ -155,8 +155,8 @@ async def test_a_source_that_misbehaves_harms_no_other(sources: Sources, serve: 
         f'[[source]]\nname = "{kind}"\ninbox = "{sources.url}{kind}/"\nschedule = "5s"\n'
         for kind in (*KINDS, "good")
     )
-    # Fewer than there are sources: whoever hangs keeps a place, and the good one comes last by name.
-    settings = {"polling.sources": 12}
+    # They stand for servers of their own; one host would not get so many places.
+    settings = {"polling.sources": 12, "polling.per_host": 12}
     service = await serve("service", "".join(tables), settings=settings, start=False)
     service.expected.add("source_polled")
     begun = time.monotonic()

@@ -12,7 +12,7 @@ from orchestrator.core.source import Source, SourceKind
 from orchestrator.pipeline.collect import Collecting, Done
 from orchestrator.pipeline.taking import Tally
 from orchestrator.ports import Lease
-from orchestrator.ports.sources import Pass
+from orchestrator.ports.sources import Ended, Pass
 from orchestrator.scheduler import Polling, Timetable, TimetableSettings
 
 POD = "https://pod.example/inbox/"
@@ -148,6 +148,53 @@ async def test_a_stop_gives_sources_back_though_something_else_stands_still() ->
     await timetable.stop()
     blocked.set()
     assert given_back.is_set()
+
+
+async def test_one_host_does_not_get_all_places() -> None:
+    """Its sources are given back for a moment, and those of others are read."""
+    put_off: dict[str, Ended] = {}
+    begun: list[str] = []
+    hold = asyncio.Event()
+
+    class Many(World):
+        """Six sources of one host that take long, and one of another."""
+
+        async def due(self) -> int:
+            return 0
+
+        async def claim(self, *_: object, **__: object) -> list[Pass]:
+            urls = [f"https://slow.example/{number}/" for number in range(6)] + [POD]
+            return [
+                Pass(
+                    lease=Lease(key=url, owner="us", fence=1, until=0),
+                    source=Source(name=str(number), kind=SourceKind.INBOX, url=url),
+                    progress={"etag": url},
+                    failures=0,
+                )
+                for number, url in enumerate(urls)
+            ]
+
+        async def finish(self, lease: Lease, ended: Ended, **_: object) -> None:
+            put_off[lease.key] = ended
+
+        async def collect(self, claimed: Pass) -> Done:
+            begun.append(claimed.source.url)
+            await hold.wait()
+            return Done(reason=None, tally=Tally())
+
+    world = Many()
+    made = polling(world)
+    assert await made.look(lambda _: None)
+    await asyncio.sleep(0)
+    assert begun == [*(f"https://slow.example/{number}/" for number in range(4)), POD]
+    assert list(put_off) == ["https://slow.example/4/", "https://slow.example/5/"]
+    for url, ended in put_off.items():
+        assert (ended.progress, ended.is_whole, ended.reason) == ({"etag": url}, False, None)
+        assert ended.next_at > world.time
+    hold.set()
+    await asyncio.gather(*made._under_way)
+    await asyncio.sleep(0)
+    assert not made._places
 
 
 class Idle:

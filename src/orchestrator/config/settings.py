@@ -147,7 +147,11 @@ class Settings:
         read=read_sources,
     )
     polled_at_once: int = _setting("polling.sources", 16, "Sources that are polled at once.")
-    poll_per_host: int = _setting("polling.per_host", 4, "Requests to one host that polling makes at once.")
+    poll_per_host: int = _setting(
+        "polling.per_host",
+        4,
+        "Requests to one host that polling makes at once, and sources of one host that are polled at once.",
+    )
     poll_members: int = _setting(
         "polling.members", 100_000, "Members that are read of one remote inbox; one that lists more fails."
     )

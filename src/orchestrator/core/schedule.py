@@ -28,6 +28,7 @@ _NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_LONGEST_MONTH: Final = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 _CRONTAB: Final = 5
 _QUARTZ: Final = (6, 7)
 
@@ -144,6 +145,7 @@ def _crontab(fields: Sequence[str]) -> Calendar:
     if "*" not in {day[:1], weekday[:1]}:
         # Either would do for cron, and both must hold for APScheduler.
         raise _Wrong("give a day of the month or a weekday, with * for the other; two schedules do for both")
+    _refuse_never(_DAY.read(day), _MONTH.read(month))
     # Sunday is 0 and 7.
     weekday = re.sub(r"(?<!/)\b7\b", "0", re.sub(r"\b0-7\b", "*", weekday))
     return Calendar(
@@ -165,7 +167,7 @@ def _quartz(fields: Sequence[str]) -> Calendar:
         raise _Wrong("of the day of the month and the weekday exactly one is ?")
     if len(_SECOND.read(second)) != 1:
         raise _Wrong("give one second: for more than once a minute use an interval, such as 10s")
-    days, weekdays = _days(day, weekday)
+    days, weekdays = _days(day, weekday, _MONTH.read(month))
     return Calendar(
         {
             "year": _YEAR.write(_YEAR.read(year)),
@@ -179,13 +181,14 @@ def _quartz(fields: Sequence[str]) -> Calendar:
     )
 
 
-def _days(day: str, weekday: str) -> tuple[str, str]:
+def _days(day: str, weekday: str, months: Collection[int]) -> tuple[str, str]:
     """Return APScheduler's `day` and `day_of_week` for Quartz's two fields, of which one is `?`."""
     if "w" in day.lower():
         raise _Wrong("the nearest weekday (W) is not known; name a day")
     if day.upper() == "L":
         return "last", "*"
     if weekday == "?":
+        _refuse_never(_DAY.read(day), months)
         return _DAY.write(_DAY.read(day)), "*"
     which, number_sign, ordinal = weekday.partition("#")
     if number_sign:
@@ -197,6 +200,12 @@ def _days(day: str, weekday: str) -> tuple[str, str]:
     if weekday.upper() == "L":
         return "*", "sat"
     return "*", _QUARTZ_WEEKDAY.write(_QUARTZ_WEEKDAY.read(weekday))
+
+
+def _refuse_never(days: Collection[int], months: Collection[int]) -> None:
+    """Refuse the 30th of February, which would be sought for ever."""
+    if min(days) > max(_LONGEST_MONTH.get(month, 31) for month in months):
+        raise _Wrong("no such day ever comes")
 
 
 def _one_day(text: str) -> str:

@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from orchestrator.core.errors import NotFound, OrchestratorError, PeerError
-from orchestrator.core.source import is_same_origin
+from orchestrator.core.source import is_same_origin, place_of
 from orchestrator.pipeline.collect import Collecting
 from orchestrator.ports import Clock
-from orchestrator.ports.sources import Pass, Progress, Remotes, Sources
+from orchestrator.ports.sources import Ended, Pass, Progress, Remotes, Sources
 
 _log = logging.getLogger(__name__)
 _BETWEEN: Final = 1.0
 """Seconds between two polls that a channel asks for: what comes in between is read together."""
+_PUT_OFF: Final = 5_000
+"""Milliseconds after which a source whose host has enough places is looked at again."""
 _STEADY: Final = 60_000
 """Milliseconds after which a channel that ends is opened again soon."""
 _FIRST_PAUSE: Final = 5_000
@@ -35,6 +39,8 @@ class Polling:
     owner: str
     at_once: int = 8
     """Sources that are read at once."""
+    per_host: int = 4
+    """Sources of one host that are read at once."""
     lease: int = 60_000
     """Milliseconds for which a claimed source is ours; it is renewed."""
     listens: bool = True
@@ -43,6 +49,8 @@ class Polling:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there may be something to do."""
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _places: Counter[str] = field(default_factory=Counter)
+    """Host → its sources that are read now."""
     _channels: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """By name of the source."""
     _pauses: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -63,10 +71,20 @@ class Polling:
             return False
         claimed = await self.progress.claim(self.owner, limit=room, now=now, lease=self.lease)
         for each in claimed:
+            place = place_of(each.source.url)
+            if self._places[place] >= self.per_host:
+                await self._put_off(each, now)
+                continue
+            self._places[place] += 1
             task = asyncio.create_task(self._pass(each), name=f"source {each.source.name}")
             self._under_way.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, place))
         return bool(claimed)
+
+    async def _put_off(self, claimed: Pass, now: int) -> None:
+        """Give a source back for a moment: one slow server does not get the places of all others."""
+        ended = Ended(progress=claimed.progress, next_at=now + _PUT_OFF, requests=0, is_whole=False)
+        await self.progress.finish(claimed.lease, ended, now=now)
 
     async def stop(self) -> None:
         """Leave off: what is under way is given back, and whoever comes next goes on with it."""
@@ -85,8 +103,11 @@ class Polling:
         if self.listens and done.channel:
             self._listen_to(claimed, done.channel)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, place: str, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        self._places[place] -= 1
+        if not self._places[place]:
+            del self._places[place]
         self.wanted.set()
 
     def _listen_to(self, claimed: Pass, channel: str) -> None:
