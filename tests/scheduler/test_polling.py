@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from orchestrator.core.errors import LeaseLost
 from orchestrator.core.source import Source, SourceKind
 from orchestrator.pipeline.collect import Collecting, Done
 from orchestrator.pipeline.taking import Tally
@@ -195,6 +196,39 @@ async def test_one_host_does_not_get_all_places() -> None:
     await asyncio.gather(*made._under_way)
     await asyncio.sleep(0)
     assert not made._places
+
+
+async def test_what_was_claimed_while_we_stopped_is_given_back() -> None:
+    put_off: list[str] = []
+
+    class Stopping(World):
+        """A store whose answer comes when we have been stopped."""
+
+        async def due(self) -> int:
+            return 0
+
+        async def claim(self, *_: object, **__: object) -> list[Pass]:
+            await made.stop()
+            names = ("a", "b")
+            return [
+                Pass(
+                    lease=Lease(key=name, owner="us", fence=1, until=0),
+                    source=Source(name=name, kind=SourceKind.INBOX, url=POD),
+                    progress={},
+                    failures=0,
+                )
+                for name in names
+            ]
+
+        async def finish(self, lease: Lease, _ended: Ended, **_: object) -> None:
+            put_off.append(lease.key)
+            if lease.key == "a":
+                raise LeaseLost
+
+    made = polling(Stopping())
+    await made.look(lambda _: None)
+    assert put_off == ["a", "b"]
+    assert not made._under_way
 
 
 class Idle:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -70,21 +70,30 @@ class Polling:
             wake_at(due)
             return False
         claimed = await self.progress.claim(self.owner, limit=room, now=now, lease=self.lease)
+        await self._begin(claimed, now)
+        return bool(claimed)
+
+    async def _begin(self, claimed: Sequence[Pass], now: int) -> None:
+        """Begin to read what was claimed, but for what has to be put off."""
         for each in claimed:
             place = place_of(each.source.url)
-            if self._places[place] >= self.per_host:
+            # Perhaps we were stopped while we claimed: what is begun now, nobody would end.
+            if self._stopped or self._places[place] >= self.per_host:
                 await self._put_off(each, now)
                 continue
             self._places[place] += 1
             task = asyncio.create_task(self._pass(each), name=f"source {each.source.name}")
             self._under_way.add(task)
             task.add_done_callback(partial(self._ended, place))
-        return bool(claimed)
 
     async def _put_off(self, claimed: Pass, now: int) -> None:
         """Give a source back for a moment: one slow server does not get the places of all others."""
         ended = Ended(progress=claimed.progress, next_at=now + _PUT_OFF, requests=0, is_whole=False)
-        await self.progress.finish(claimed.lease, ended, now=now)
+        try:
+            await self.progress.finish(claimed.lease, ended, now=now)
+        except OrchestratorError:
+            # Its lease runs out; the others that were claimed with it are begun all the same.
+            _log.exception("source_not_given_back source=%s", claimed.source.name)
 
     async def stop(self) -> None:
         """Leave off: what is under way is given back, and whoever comes next goes on with it."""
