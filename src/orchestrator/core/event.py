@@ -13,12 +13,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 from orchestrator.core import vocabulary as v
+from orchestrator.core.merkle import leaf_hash
 from orchestrator.core.notification import Notification
 from orchestrator.core.strict_json import Json, canonical
 
 SALT_BYTES: Final = 16
 _MAX_LEAD: Final = 250
-_PREFIXES: Final = {"coar-notify": v.NOTIFY, "ietf": v.IETF, "sorg": v.SCHEMA, "ldp": v.LDP}
+_PREFIXES: Final = {
+    "coar-notify": v.NOTIFY,
+    "ietf": v.IETF,
+    "sorg": v.SCHEMA,
+    "ldp": v.LDP,
+    "log": v.LOG,
+}
 
 # Written into every page and event, so that a reader needs nothing else. Terms and prefixes are those
 # of AS2 and COAR Notify: a payload reads the same under the official contexts.
@@ -64,8 +71,10 @@ CONTEXT: Final[dict[str, Json]] = {
     "url": {"@id": "as:url", "@type": "@id"},
     "ietf:cite-as": {"@id": "ietf:cite-as", "@type": "@id"},
 }
-PREFIXES: Final = frozenset({"as", "coar-notify", "ietf", "ldp", "log", "prov", "sorg", "xsd"})
-"""The prefixes of `CONTEXT`: an IRI with one of them for its scheme could not be written under it."""
+PREFIXES: Final = frozenset(
+    {"as", "coar-notify", "daen", "hydra", "ietf", "ldes", "ldp", "log", "prov", "sorg", "tree", "xsd"}
+)
+"""The prefixes of `CONTEXT` and of pages: an IRI that has one for its scheme could not be written there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +130,6 @@ class LifecycleEvent:
     def leaf(self) -> bytes:
         """The leaf of the log's Merkle tree (RFC 6962, section 2.1)."""
         return leaf_hash(self.envelope)
-
-
-def leaf_hash(envelope: bytes) -> bytes:
-    """Return the RFC 6962 leaf hash of an envelope's bytes."""
-    return hashlib.sha256(b"\x00" + envelope).digest()
 
 
 def stamp(milliseconds: int) -> str:

@@ -21,7 +21,7 @@ _MOST_NAMED: Final = 3
 # Of the schemes that pyld could take for a prefix none is here, nor any that runs code.
 _USUAL: Final = re.compile(rf"(?:https?://|urn:){IRI_CHARACTERS}").fullmatch
 _SCHEMES: Final = frozenset(
-    {"http", "https", "urn", "mailto", "doi", "info", "hdl", "ark", "tag", "did", "acct"}
+    {"http", "https", "urn", "mailto", "doi", "info", "hdl", "ark", "tag", "did", "acct", "ni"}
 )
 LONGEST: Final = 1_024
 """Characters of the longest plain identifier."""

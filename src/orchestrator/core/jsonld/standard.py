@@ -17,8 +17,9 @@ from orchestrator.core.vocabulary import NAMESPACE_ALIASES, RDF
 
 Expanded = list[dict[str, Any]]
 
-# RFC 3987 forbids these everywhere; N-Quads could not hold them either.
-IRI_CHARACTERS: Final = r"[^\x00-\x20<>\"{}|\\^`]+"
+# RFC 3987 forbids these everywhere; N-Quads could not hold them either. White space beyond ASCII it allows,
+# but parsers of RDF stumble over it, and what they cannot read must not stand in a log.
+IRI_CHARACTERS: Final = r"[^\s\x00-\x20<>\"{}|\\^`]+"
 _IRI: Final = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:{IRI_CHARACTERS}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 # rdflib parses these wherever it meets them: 50 KB of open tags take it seconds.
