@@ -20,6 +20,7 @@ from benchmarks import notifications, subjects
 from benchmarks.model import say
 from orchestrator.core.delivery import DeliveryState, Verdict
 from orchestrator.core.event import Draft
+from orchestrator.core.merkle import Frontier
 from orchestrator.core.policy import PolicySet, judge
 from orchestrator.ports import Arrival, Claimed, Decided, NotificationState, Outcome, Plan
 from orchestrator.storage import Store
@@ -96,12 +97,22 @@ def build(path: Path, events: int) -> None:
                 say(f"  {(last + 1) * _SEEDS:,} events in {time.monotonic() - begun:.0f} s")
         connection.execute(
             "UPDATE log_head SET sequence = (SELECT max(sequence) FROM event), "
-            "created = (SELECT max(created) FROM event)"
+            "created = (SELECT max(created) FROM event), frontier = ?",
+            (_grow(connection),),
         )
         connection.execute("COMMIT")
         broken = connection.execute("PRAGMA foreign_key_check").fetchone()
         assert broken is None, broken
         connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _grow(connection: sqlite3.Connection) -> bytes:
+    """Make the tree over all events anew; return its frontier."""
+    connection.execute("DELETE FROM subtree")
+    leaves = (leaf for (leaf,) in connection.execute("SELECT leaf FROM event ORDER BY sequence"))
+    frontier, whole = Frontier(0, ()).extend(leaves)
+    connection.executemany("INSERT INTO subtree VALUES (1, ?, ?, ?)", whole)
+    return frontier.to_bytes()
 
 
 def _multiply(connection: sqlite3.Connection, table: str) -> str:

@@ -2,5 +2,5 @@
 
 import pytest
 
-for _part in ("ledger", "log", "outbox", "races", "sources"):
+for _part in ("erasure", "keys", "ledger", "log", "outbox", "races", "sources", "tree"):
     pytest.register_assert_rewrite(f"tests.storage.contract_{_part}")

@@ -43,7 +43,7 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
     migrate(f"sqlite:///{tmp_path / 'x.db'}")
     assert _statements(engine) == before
     with engine.connect() as connection:
-        assert connection.execute(sa.select(log_head)).all() == [(1, 0, 0, "", 0)]
+        assert connection.execute(sa.select(log_head)).all() == [(1, 0, 0, "", 0, b"")]
     engine.dispose()
 
 

@@ -15,6 +15,7 @@ from tests.storage.examples import BASE, LEASE, NOW, arrival, claim, draft, outc
 from orchestrator import storage
 from orchestrator.core.delivery import DeliveryState, Verdict
 from orchestrator.core.errors import BadRequest, ConfigurationError, LeaseLost
+from orchestrator.core.merkle import Frontier
 from orchestrator.ports import Lease, Plan, Query
 from orchestrator.storage import Store
 from orchestrator.storage.engine import open_engine
@@ -187,6 +188,10 @@ def url(tmp_path: Path) -> str:
     return made
 
 
+def _sequence(row: dict[str, Any]) -> int:
+    return int(row["sequence"])
+
+
 def test_every_value_is_kept(url: str) -> None:
     engine = open_engine(url)
     before = rows_of(engine)
@@ -195,6 +200,8 @@ def test_every_value_is_kept(url: str) -> None:
     migrate(url)
     after = rows_of(engine)
     assert [row.pop("told") for row in after["delivery"]] == [None] * 7
+    tree, _ = Frontier(0, ()).extend(row["leaf"] for row in sorted(before["event"], key=_sequence))
+    assert [row.pop("frontier") for row in after["log_head"]] == [tree.to_bytes()]
     assert after == before
     engine.dispose()
 

@@ -11,6 +11,7 @@ OrchestratorError
 ├── UnsupportedMediaType
 ├── ConflictingContent         same sender and id, other content
 ├── NotFound
+│   └── Erased                 it was here, and had to be taken out
 ├── NotAcceptable
 ├── BadRequest                 a parameter that we cannot read
 ├── MethodNotAllowed
@@ -117,6 +118,12 @@ class NotFound(OrchestratorError):
     """There is nothing at this address."""
 
     slug = "not-found"
+
+
+class Erased(NotFound):
+    """What was here has been erased."""
+
+    slug = "erased"
 
 
 class NotAcceptable(OrchestratorError):

@@ -312,6 +312,10 @@ class Reader(Protocol):
         """Return matching events in log order."""
         ...
 
+    async def times(self, sequences: Sequence[int]) -> Mapping[int, int]:
+        """Return when each of these events was written; those that are not there are left out."""
+        ...
+
     async def artefact(self, identifier: str) -> str | None:
         """Return the IRI of the artefact that `/artefacts/{identifier}` names, if any event is about it."""
         ...

@@ -1,7 +1,7 @@
 """Appending to the log: numbers without gaps, times that increase strictly, deliveries in the same breath."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -10,6 +10,7 @@ from orchestrator.core import event as events
 from orchestrator.core.delivery import DeliveryState, delivery_id
 from orchestrator.core.errors import StorageError
 from orchestrator.core.event import Draft, LifecycleEvent
+from orchestrator.core.merkle import Frontier
 from orchestrator.ports import Outcome, Plan
 from orchestrator.storage import rows, schema
 from orchestrator.storage.bulk import Bulk, find_each
@@ -22,13 +23,16 @@ _d = schema.delivery.c
 
 # Locked before anything is looked up: of two who append the same activity, the second sees the first's.
 _HEAD: Final = (
-    sa.select(_head.sequence, _head.created, _head.public_url).where(_head.log == LOG).with_for_update()
+    sa.select(_head.sequence, _head.created, _head.public_url, _head.frontier)
+    .where(_head.log == LOG)
+    .with_for_update()
 )
 _KNOWN: Final = sa.select(_event.identity).where(
     _event.log == LOG, _event.identity.in_(bindparam("identities", expanding=True))
 )
 _ADD_EVENTS: Final = Bulk(sa.insert(schema.event), [column.name for column in schema.event.columns])
 _ADD_TYPES: Final = Bulk(sa.insert(schema.event_type), ("log", "type", "sequence"))
+_ADD_SUBTREES: Final = Bulk(sa.insert(schema.subtree), [column.name for column in schema.subtree.columns])
 _NEW_DELIVERY: Final = (
     "id",
     "log",
@@ -69,7 +73,8 @@ class Appending:
         if not drafts:
             return
         connection = transaction.connection
-        self._sequence, self._created, base = connection.execute(_HEAD).one()
+        self._sequence, self._created, base, frontier = connection.execute(_HEAD).one()
+        self._frontier = Frontier.from_bytes(self._sequence, frontier)
         if base != public_url:
             # A second process was started on this file, under another URL, before the first event.
             raise StorageError(f"The events of this log are named {base}/log/e/…, not {public_url}/log/e/….")
@@ -139,12 +144,25 @@ class Appending:
     def advance(self) -> None:
         """Move the log's end: the last statement of the transaction."""
         if self._rows:
+            self._grow()
             self._transaction.connection.execute(
-                _ADVANCE, {"sequence": self._sequence, "created": self._created}
+                _ADVANCE,
+                {
+                    "sequence": self._sequence,
+                    "created": self._created,
+                    "frontier": self._frontier.to_bytes(),
+                },
             )
             self._transaction.changed.add("event")
         if self._deliveries:
             self._transaction.changed.add("delivery")
+
+    def _grow(self) -> None:
+        """Take the new events into the tree of all (RFC 6962, section 2.1)."""
+        leaves = (cast("bytes", row["leaf"]) for row in self._rows)
+        self._frontier, whole = self._frontier.extend(leaves)
+        found = [{"log": LOG, "level": level, "place": place, "hash": top} for level, place, top in whole]
+        _ADD_SUBTREES.run(self._transaction.connection, found)
 
 
 def _deliveries(

@@ -64,6 +64,26 @@ def connect_writer(engine: sa.Engine) -> sa.Connection:
     return connection
 
 
+def purge(engine: sa.Engine) -> bool:
+    """Have old versions of pages leave the write-ahead log; whether it is empty, for readers keep it.
+
+    Raises `StorageError`.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    try:
+        with engine.connect() as connection:
+            # On the driver's connection: SQLAlchemy would begin a transaction for it.
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise storage_error(exc.OperationalError(None, None, error)) from error
+    except exc.SQLAlchemyError as error:
+        raise storage_error(error) from getattr(error, "orig", None)
+    return not busy
+
+
 def insert_new(engine: sa.Engine, table: sa.Table, keys: Sequence[str]) -> sa.Insert:
     """Return an INSERT that leaves out rows whose `keys` are there already."""
     if engine.dialect.name == "sqlite":
@@ -142,6 +162,8 @@ def _prepare(connection: DBAPIConnection, *, foreign_keys: bool) -> None:
         ("journal_mode", "WAL", "wal"),
         ("synchronous", "FULL", 2),
         ("foreign_keys", "ON" if foreign_keys else "OFF", int(foreign_keys)),
+        # What a row was before it grew or went stays in the file otherwise, and may be erased one day.
+        ("secure_delete", "ON", 1),
     )
     cursor = connection.cursor()
     for name, value, expected in wanted:

@@ -190,7 +190,8 @@ def _retry(transaction: Transaction, identifier: str, *, now: int) -> Delivery:
         "event": found.event,
         "told": found.told,
         "target": found.target,
-        "reason": found.reason,
+        # Not the reason: it has words of the hub's, who may quote what is to be erased one day.
+        "status": found.status,
     }
     journal.write(transaction, [journal.Entry(at=now, what="delivery retried", who="operator", note=note)])
     transaction.changed.add("delivery")

@@ -1,7 +1,7 @@
 """The `Reader` port: questions about what is in the inboxes and the log, each one look-up in an index."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from orchestrator.core.event import LifecycleEvent, artefact_id
 from orchestrator.core.notification import Notification
 from orchestrator.ports import Background, Head, Query, Stored
 from orchestrator.storage import backgrounds, rows, schema
+from orchestrator.storage.bulk import find_each
 from orchestrator.storage.readers import Readers
 from orchestrator.storage.schema import LOG
 
@@ -48,6 +49,9 @@ _NOTIFICATION: Final = (
 )
 _HEAD: Final = sa.select(_h.sequence, _h.created).where(_h.log == LOG)
 _EVENT: Final = sa.select(*rows.EVENT).where(_e.log == LOG, _e.sequence == bindparam("sequence"))
+_TIMES: Final = sa.select(_e.sequence, _e.created).where(
+    _e.log == LOG, _e.sequence.in_(bindparam("sequences", expanding=True))
+)
 _ARTEFACT: Final = (
     sa.select(_e.artefact)
     .where(_e.log == LOG, _e.artefact_id == bindparam("identifier"))
@@ -112,6 +116,13 @@ class SqlReader:
             values["artefact_id"] = artefact_id(query.artefact)
         found = await self._rows(_matching(frozenset(given)), **values)
         return [rows.event(row, public_url=self._public_url) for row in found]
+
+    async def times(self, sequences: Sequence[int]) -> Mapping[int, int]:
+        """Return when each of these events was written."""
+        found = await self._readers.read(
+            lambda connection: find_each(connection, _TIMES, "sequences", sequences)
+        )
+        return {row.sequence: row.created for row in found}
 
     async def artefact(self, identifier: str) -> str | None:
         """Return the IRI of an artefact that an event is about."""

@@ -123,7 +123,7 @@ def stored(row: AnyRow) -> Stored:
         body=row.body,
         media_type=row.media_type,
         received=row.received,
-        notification=_notification(row.notification),
+        notification=notification(row.notification),
         warnings=tuple(Finding(**_known(members, _FINDING)) for members in json.loads(row.warnings)),
         state=NotificationState(row.state),
         reason=row.reason,
@@ -160,7 +160,7 @@ def claimed(row: AnyRow, *, owner: str, until: int) -> Claimed:
         token=token,
         body=body,
         received=received,
-        notification=_notification(text),
+        notification=notification(text),
         attempts=attempts + 1,
         accepted=bool(accepted),
         provenance=_provenance(source, via, trust),
@@ -244,7 +244,8 @@ def claimed_delivery(row: AnyRow, *, owner: str, until: int) -> Delivery:
     return dataclasses.replace(delivery(row), lease=lease)
 
 
-def _notification(text: str) -> Notification:
+def notification(text: str) -> Notification:
+    """Return what is known of a notification, from its column."""
     members: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in _known(json.loads(text), _NOTIFICATION).items()

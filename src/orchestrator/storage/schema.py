@@ -15,7 +15,7 @@ from orchestrator.ports.sources import MemberState
 
 LOG: Final = 1
 """The one log of an instance (wire.md section 0)."""
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The migration that makes what is declared here."""
 
 BigId: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -47,8 +47,36 @@ log_head: Final = sa.Table(
     sa.Column("created", Milliseconds, nullable=False),
     sa.Column("public_url", sa.Text, nullable=False),
     sa.Column("page_size", sa.Integer, nullable=False),
+    sa.Column("frontier", sa.LargeBinary, nullable=False),
 )
-"""The end of each log, updated last in a transaction that appends: so numbers have no gaps."""
+"""The end of each log, updated last in a transaction that appends: so numbers have no gaps.
+
+The frontier is what must be kept of the tree of all events in order to append to it (`core.merkle`).
+"""
+
+subtree: Final = sa.Table(
+    "subtree",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("log", "level", "place", name="subtree_key"),
+    sqlite_with_rowid=False,
+)
+"""Roots of the whole subtrees of 256, 65,536, … events: one row for each 255 or so, written once."""
+
+log_key: Final = sa.Table(
+    "log_key",
+    metadata,
+    sa.Column("log", sa.Integer, nullable=False),
+    sa.Column("verifier", sa.Text, nullable=False),
+    sa.Column("since", Milliseconds, nullable=False),
+    sa.Column("until", Milliseconds),
+    sa.PrimaryKeyConstraint("log", "verifier", name="log_key_key"),
+    sqlite_with_rowid=False,
+)
+"""The public keys that have signed checkpoints of the log; the one in use has no end."""
 
 event: Final = sa.Table(
     "event",
@@ -77,6 +105,8 @@ event: Final = sa.Table(
     _partial("event_actor", "log", "actor", "sequence", where=sa.text("actor IS NOT NULL")),
     _partial("event_in_reply_to", "log", "in_reply_to", "sequence", where=sa.text("in_reply_to IS NOT NULL")),
     sa.Index("event_activity", "log", "activity", "sequence"),
+    # In a row the leaf lies behind the payload, and a tile has 256 of them.
+    sa.Index("event_leaf", "log", "sequence", "leaf"),
 )
 """The log. Only an erasure changes a row: payload and salt become NULL."""
 

@@ -1,4 +1,4 @@
-"""The store: one database behind the ports `Ledger`, `Reader`, `Outbox`, `Sources` and `Progress`."""
+"""The store: one database behind all ports that keep or read something."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,9 +7,12 @@ import sqlalchemy as sa
 
 from orchestrator.core.errors import ConfigurationError
 from orchestrator.ports import Ledger, Outbox, Reader
+from orchestrator.ports.erasure import Erasure
 from orchestrator.ports.sources import Progress, Sources
+from orchestrator.ports.tree import Tree
 from orchestrator.storage import schema
 from orchestrator.storage.engine import open_engine
+from orchestrator.storage.erasing import SqlErasure
 from orchestrator.storage.ledger import SqlLedger
 from orchestrator.storage.migrate import migrate
 from orchestrator.storage.outbox import SqlOutbox
@@ -17,6 +20,7 @@ from orchestrator.storage.progress import SqlProgress
 from orchestrator.storage.reader import SqlReader
 from orchestrator.storage.readers import Readers
 from orchestrator.storage.sources import SqlSources
+from orchestrator.storage.tree import SqlTree
 from orchestrator.storage.writer import Change, Counters, Writer
 
 WAITING: Final = 1_024
@@ -31,6 +35,8 @@ class Store:
     outbox: Outbox
     sources: Sources
     progress: Progress
+    tree: Tree
+    erasure: Erasure
 
     def __init__(self, engine: sa.Engine, *, public_url: str, waiting: int = WAITING) -> None:
         """Take an engine whose database has today's schema; `Store.open` makes sure of that."""
@@ -45,6 +51,8 @@ class Store:
         self.outbox = SqlOutbox(self._writer, self._readers)
         self.sources = SqlSources(self._writer, self._readers)
         self.progress = SqlProgress(engine, self._writer, self._readers)
+        self.tree = SqlTree(self._writer, self._readers)
+        self.erasure = SqlErasure(engine, self._writer, public_url=base)
 
     @classmethod
     def open(
