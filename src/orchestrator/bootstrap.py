@@ -22,6 +22,7 @@ from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import published
 from orchestrator.core.shapes.shape_set import Profile
 from orchestrator.core.strict_json import Limits
+from orchestrator.keys import signing_key
 from orchestrator.ldn import Editor, EgressSettings, Peers, Remotes
 from orchestrator.pipeline.collect import Collecting, CollectSettings
 from orchestrator.pipeline.deliver import Delivering
@@ -30,7 +31,7 @@ from orchestrator.pipeline.process import Processing
 from orchestrator.scheduler import Polling, Timetable, TimetableSettings, next_time
 from orchestrator.screener import DirectScreener, ListingReader, Rulebook, ScreenerSettings, ScreeningPool
 from orchestrator.storage import Store
-from orchestrator.web import Site, make_app, serve
+from orchestrator.web import CONNECTIONS, Live, Site, make_app, room, serve
 
 _log = logging.getLogger(__name__)
 _GARBAGE = 20_000
@@ -159,6 +160,21 @@ def editor_of(settings: Settings) -> Editor:
     return Editor(_egress(settings))
 
 
+def policy_set_of(settings: Settings) -> str:
+    """Return the id of the policies that would be in force."""
+    return PolicyFolder(Path(settings.policies) if settings.policies else None).snapshot().id
+
+
+def key_path(settings: Settings) -> Path:
+    """Return the file of the key that signs the log. Raises `ConfigurationError` where none is named."""
+    if settings.log_key:
+        return Path(settings.log_key)
+    scheme, _, file = settings.database.partition(":///")
+    if not scheme.startswith("sqlite") or not file or file == ":memory:":
+        raise ConfigurationError("Set log.key: the file of the key that signs the log's checkpoints.")
+    return Path(file.partition("?")[0]).with_suffix(".key")
+
+
 def owner() -> str:
     """Return a name for this process, which no other has."""
     return f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -196,6 +212,7 @@ async def running(
             screener = await asyncio.to_thread(screener_of, settings, catalogue)
             stack.push_async_callback(screener.close)
         clock, pod = SystemClock(), pod_of(settings)
+        signer = await signing_key(key_path(settings), pod.origin, store.tree, now=clock.now())
         peers = await stack.enter_async_context(Peers(_egress(settings), catalogue.contexts, clock.now))
         await store.sources.configure(settings.sources, now=clock.now())
         reading, remotes = await stack.enter_async_context(
@@ -271,14 +288,21 @@ async def running(
             ledger=store.ledger,
             reader=store.reader,
             sources=store.sources,
+            tree=store.tree,
+            signer=signer,
             clock=clock,
             shapes=catalogue.shapes,
             policies=lambda: policies.snapshot().files,
             problems=catalogue.problems,
+            vocabularies=catalogue.vocabularies,
             contexts=catalogue.contexts,
             page_size=settings.page_size,
             listing_size=settings.listing_size,
             ready=ready,
+            live=Live(
+                followers=room(settings.followers, connections=CONNECTIONS), interval=settings.interval
+            ),
+            listen=store.listen,
         )
         await timetable.start()
         stack.push_async_callback(timetable.stop)

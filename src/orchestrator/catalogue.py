@@ -91,6 +91,8 @@ class Catalogue:
     shapes: Mapping[str, str]
     problems: Mapping[str, str]
     """Markdown by slug."""
+    vocabularies: Mapping[str, str]
+    """Turtle by name."""
 
     @classmethod
     def load(cls, contexts: Mapping[str, Path]) -> "Catalogue":
@@ -100,6 +102,7 @@ class Catalogue:
             contexts=read_contexts(contexts),
             shapes=shapes,
             problems=read_folder(packaged("problems"), ".md"),
+            vocabularies=read_folder(packaged("vocabularies"), ".ttl"),
         )
 
 

@@ -15,7 +15,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
+from orchestrator.core.checkpoint import SignerKey
 from orchestrator.core.event import LifecycleEvent
 from orchestrator.core.pod import Identity, Pod
 from orchestrator.core.policy import Facts, Judgement, PolicySet, judge
@@ -26,7 +28,7 @@ from orchestrator.pipeline.existence import Existence
 from orchestrator.pipeline.process import Processing
 from orchestrator.ports import Peers, Query, Reader
 from orchestrator.storage import Store
-from orchestrator.web import Site, make_app, serve
+from orchestrator.web import Live, Site, make_app, serve
 
 TOP = Path(__file__).resolve().parents[2]
 BASE = "https://orchestrator.example"
@@ -167,12 +169,17 @@ def build(tmp_path: Path) -> Build:
             ledger=store.ledger,
             reader=cast("Reader", watched),
             sources=store.sources,
+            tree=store.tree,
+            signer=SignerKey.generate("orchestrator.example/log", b"k" * 32),
             clock=SteppingClock(),
             contexts=bundled_contexts(),
             shapes=SHAPES,
             policies=lambda: {"announce.ttl": "# a policy\n"},
             problems=PROBLEMS,
+            vocabularies=read_folder(packaged("vocabularies"), ".ttl"),
             ready=ready,
+            # Or its look for what is new would be one question more now and then.
+            live=Live(interval=3_600),
         )
         site = dataclasses.replace(site, **changes)
         app = make_app(site)

@@ -21,7 +21,7 @@ def nothing_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def shrink() -> None:
         monkeypatch.setattr(log_page, "LARGEST", 100)
-        monkeypatch.setattr(log_page, "_READ_FOR_A_PIECE", 1)
+        monkeypatch.setattr(log_page, "READ_FOR_A_PIECE", 1)
 
     return shrink
 
@@ -60,7 +60,7 @@ async def test_what_is_too_large_is_found_out_once(asked_once: Any) -> None:
     assert asked_once.asked == ["events", "events"]
 
 
-async def test_a_large_page_has_no_tag_once_closed_and_no_other_form(
+async def test_a_large_page_has_no_tag_once_closed_and_n_quads_beside_json_ld_only(
     build: Any, write: Write, nothing_fits: Callable[[], None]
 ) -> None:
     async with build(page_size=2) as house:
@@ -71,9 +71,23 @@ async def test_a_large_page_has_no_tag_once_closed_and_no_other_form(
         assert (await house.ask("/log?page=2", If_None_Match=opened.headers["ETag"])).status == 304
         assert (await house.ask("/log?page=1", Accept_Encoding="gzip"))._body == closed._body
         for page in (1, 2):
-            answer = await house.ask(f"/log?page={page}", Accept="application/n-quads")
-            assert answer.status == 406
-            assert "too large" in json.loads(answer._body)["detail"]
+            for other in ("application/trig", "text/turtle", "text/html"):
+                answer = await house.ask(f"/log?page={page}", Accept=other)
+                assert answer.status == 406
+                assert "too large" in json.loads(answer._body)["detail"]
+
+
+async def test_a_large_page_has_the_same_quads_as_if_it_were_small(
+    build: Any, write: Write, nothing_fits: Callable[[], None]
+) -> None:
+    async with build(page_size=2) as house:
+        await write(house, 3)
+        small = [(await house.ask(f"/log.nq?page={page}"))._body for page in (1, 2)]
+        house.app[PAGES].forget(1)
+        nothing_fits()
+        large = [await house.ask(f"/log.nq?page={page}") for page in (1, 2)]
+        assert [answer._body for answer in large] == small
+        assert {answer.content_type for answer in large} == {"application/n-quads"}
 
 
 async def test_a_head_of_a_large_page_reads_no_events(asked_once: Any) -> None:

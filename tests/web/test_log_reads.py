@@ -1,11 +1,15 @@
 """Filtered reads of the event log (wire.md section 2)."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-import pytest
+from tests.agreement.datasets import parsed
 from yarl import URL
+
+from orchestrator.core import vocabulary as v
 
 BASE = "https://orchestrator.example"
 Write = Callable[..., Awaitable[list[dict[str, Any]]]]
@@ -62,9 +66,67 @@ async def test_an_unchanged_filtered_read_is_a_304(house: Any, write: Write) -> 
     assert (await house.ask("/log?since=1", If_None_Match=first.headers["ETag"])).status == 200
 
 
-@pytest.mark.parametrize(
-    ("query", "name"),
-    [
+async def test_a_filter_goes_along_in_every_form(house: Any, write: Write) -> None:
+    await write(house, 3)
+    asked = {
+        "type": "coar-notify:ReviewAction",
+        "artefact": json.loads((await house.ask("/log/e/1"))._body)["artefact"],
+        "limit": "2",
+    }
+    path = f"/log?{URL.build(query=asked).query_string}"
+    for media_type in (v.JSON_LD, v.N_QUADS, v.TRIG, v.TURTLE, v.HTML):
+        answer = await house.ask(path, Accept=media_type)
+        linked = str(answer.links["next"]["url"])
+        if media_type == v.HTML:
+            said = re.findall(r'<a href="([^"]*)" rel="next">', answer._body.decode())
+            found = {url.replace("&amp;", "&") for url in said}
+        elif media_type == v.JSON_LD:
+            page = json.loads(answer._body)
+            found = {page["next"], page["hydra:next"]}
+        else:
+            quads = parsed(answer._body.decode(), media_type)
+            onward = {v.AS + "next", v.HYDRA + "next"}
+            assert onward <= {predicate for _, predicate, *_ in quads}
+            found = {str(term) for _, predicate, term, _ in quads if predicate in onward}
+        assert len(found) == 1
+        for url in (*found, linked):
+            query = {name: values for name, [values] in parse_qs(urlsplit(url).query).items()}
+            assert query == {**asked, "since": "2"}, media_type
+        rest = await house.ask(linked.removeprefix(BASE), Accept=media_type)
+        assert b"/log/e/3" in rest._body
+        assert "next" not in rest.links
+
+
+async def test_a_form_leaves_fields_empty_and_programs_do_not(house: Any, write: Write) -> None:
+    await write(house, 1)
+    form = "/log?type=&artefact=&actor=&in-reply-to="
+    for path in (form, f"{form}&since=&limit="):
+        shown = await house.ask(path, Accept="text/html")
+        assert (shown.status, shown.content_type) == (200, "text/html")
+        assert f'href="{BASE}/log/e/1"'.encode() in shown._body
+        assert (await house.ask(path.replace("/log?", "/log.html?"))).status == 200
+        for media_type in (v.JSON_LD, v.N_QUADS, v.TRIG, v.TURTLE):
+            assert (await house.ask(path, Accept=media_type)).status == 400
+    filtered = await house.ask("/log?type=Offer&artefact=&limit=5", Accept="text/html")
+    assert b"There are no events here." in filtered._body
+    assert (await house.ask("/log?type=a%20b&artefact=", Accept="text/html")).status == 400
+    assert (await house.ask("/log?page=", Accept="text/html")).status == 400
+
+
+async def test_what_was_asked_for_is_shown_to_people_and_no_filter_is_no_filter(
+    house: Any, write: Write
+) -> None:
+    await write(house, 1)
+    text = (await house.ask("/log?type=Announce&actor=&since=0", Accept="text/html"))._body.decode()
+    values = dict(re.findall(r'name="([^"]*)" type="text" value="([^"]*)"', text))
+    assert values == {"type": "Announce", "artefact": "", "actor": "", "in-reply-to": ""}
+    assert "Only events for which:" in text
+    whole = (await house.ask("/log?type=&since=", Accept="text/html"))._body.decode()
+    assert "Only events for which:" not in whole
+
+
+async def test_a_parameter_that_cannot_be_read_is_refused_by_name(house: Any) -> None:
+    for query, name in (
         ("since=x", "since"),
         ("since=-1", "since"),
         ("since=", "since"),
@@ -87,11 +149,9 @@ async def test_an_unchanged_filtered_read_is_a_304(house: Any, write: Write) -> 
         ("in-reply-to=%0d%0a", "in-reply-to"),
         ("before=1", "before"),
         ("Since=1", "Since"),
-    ],
-)
-async def test_a_parameter_that_cannot_be_read_is_refused_by_name(house: Any, query: str, name: str) -> None:
-    answer = await house.ask(f"/log?{query}")
-    assert answer.status == 400
-    problem = json.loads(answer._body)
-    assert problem["type"] == f"{BASE}/problems/bad-request"
-    assert f"“{name}”" in problem["detail"]
+    ):
+        answer = await house.ask(f"/log?{query}")
+        assert answer.status == 400, query
+        problem = json.loads(answer._body)
+        assert problem["type"] == f"{BASE}/problems/bad-request"
+        assert f"“{name}”" in problem["detail"]

@@ -13,7 +13,7 @@ from orchestrator.core import errors
 from orchestrator.core.document import examine
 from orchestrator.core.strict_json import DEFAULT_LIMITS
 from orchestrator.web import problems
-from orchestrator.web.pages import from_markdown
+from orchestrator.web.markdown import from_markdown
 
 TOP = Path(__file__).resolve().parents[2]
 CORE = TOP / "src/orchestrator/core"

@@ -429,6 +429,7 @@ async def test_the_metrics_are_those_that_are_documented(admin: Any, specimen: A
 async def test_without_sources_the_metrics_are_those_of_the_whole(admin: Any) -> None:
     assert await metrics(admin) == {
         "orchestrator_events_total": {(): 0},
+        "orchestrator_followers": {(): 0},
         "orchestrator_notifications_waiting": {(): 0},
     }
 

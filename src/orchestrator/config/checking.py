@@ -6,7 +6,7 @@ from typing import Final
 
 from orchestrator.config.settings import Settings
 from orchestrator.core.errors import ConfigurationError
-from orchestrator.core.source import FOLLOWED, MAIN
+from orchestrator.core.source import FOLLOWED, MAIN, is_same_origin, is_web
 
 _PREFIX_OF_OURS: Final = re.compile(r"https?://[^/?#@\s]+/\S*")
 _HOST: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
@@ -44,6 +44,7 @@ def check(settings: Settings) -> None:
         raise ConfigurationError("server.port must be between 0 and 65535")
     _check_inboxes(settings)
     _check_numbers(settings)
+    _check_app(settings)
 
 
 def _check_inboxes(settings: Settings) -> None:
@@ -61,18 +62,37 @@ def _check_inboxes(settings: Settings) -> None:
             )
 
 
+def _check_app(settings: Settings) -> None:
+    prefixes = settings.app_artefacts
+    for prefix in prefixes:
+        if not _PREFIX_OF_OURS.fullmatch(prefix):
+            raise ConfigurationError(
+                f"app.artefacts: {prefix} must be an http(s) IRI with a slash after its host"
+            )
+    for key, url in (("log", settings.app_log), ("id", settings.app_id), ("inbox", settings.app_inbox)):
+        if url and not is_web(url):
+            raise ConfigurationError(f"app.{key}: {url} is not an http or https URL")
+    if settings.app_token_file and not all(is_same_origin(prefix, prefixes[0]) for prefix in prefixes):
+        raise ConfigurationError(
+            "app.token_file: app.artefacts names several servers, and each would see the token; run an app "
+            "for each"
+        )
+
+
 def _check_numbers(settings: Settings) -> None:
     for key, value, most in (
         ("screening.workers", settings.workers, 256),
         ("database.waiting", settings.writing, _MANY),
         ("screening.waiting", settings.waiting, _MANY),
         ("log.page_size", settings.page_size, 10_000),
+        ("log.followers", settings.followers, _MANY),
         ("inbox.listing", settings.listing_size, 10_000),
         ("inbox.body", settings.inbox_body, _MANY),
         ("polling.sources", settings.polled_at_once, 256),
         ("polling.per_host", settings.poll_per_host, 64),
         ("polling.members", settings.poll_members, 1_000_000),
         ("polling.listing", settings.poll_listing, 1024 * 1024 * 1024),
+        ("app.most", settings.app_most, 10_000),
     ):
         if not 1 <= value <= most:
             raise ConfigurationError(f"{key} must be between 1 and {most}")

@@ -6,6 +6,7 @@ from dataclasses import Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
+from orchestrator.core.enrichment import USUAL_LINKS, read_links
 from orchestrator.core.source import Source, read_sources
 
 
@@ -106,6 +107,17 @@ class Settings:
     page_size: int = _setting(
         "log.page_size", 250, "Events on a page of the log. Never change it once the log is public."
     )
+    followers: int = _setting(
+        "log.followers",
+        10_000,
+        "Readers who may follow the log live at once; more get 503. Each takes a file descriptor.",
+    )
+    log_key: str = _setting(
+        "log.key",
+        "",
+        "File of the key that signs the log's checkpoints (ed25519, PEM); made if the log has none yet. "
+        "Default: beside the database, with the ending .key. Keep a copy apart from the database.",
+    )
     listing_size: int = _setting("inbox.listing", 1_000, "Notifications on a page of the inbox listing.")
     allow_private: tuple[str, ...] = _setting(
         "egress.allow_private",
@@ -174,6 +186,32 @@ class Settings:
         "",
         "The bearer token of those who may see and change sources over HTTP. None: nobody may.",
         secret=True,
+    )
+    app_log: str = _setting("app.log", "", "The event log that the app follows.")
+    app_artefacts: tuple[str, ...] = _setting(
+        "app.artefacts", (), "IRI prefixes of the artefacts to which the app writes links."
+    )
+    app_links: Mapping[str, str] = _setting(
+        "app.links",
+        MappingProxyType(dict(USUAL_LINKS)),
+        "What the app writes: pattern = relation of the artefact to what is announced.",
+        read=read_links,
+    )
+    app_shapes: tuple[str, ...] = _setting(
+        "app.shapes", (), "Files of shapes that an event's payload must have besides, to concern the app."
+    )
+    app_id: str = _setting(
+        "app.id", "", "IRI by which the app is known. Default: none, and nobody is told of links."
+    )
+    app_inbox: str = _setting("app.inbox", "", "The app's own inbox, where it has one.")
+    app_token_file: str = _setting(
+        "app.token_file", "", "File with the bearer token that may write to the artefacts."
+    )
+    app_state: str = _setting(
+        "app.state", "orchestrator-app.json", "File that keeps how far the app has come."
+    )
+    app_most: int = _setting(
+        "app.most", 100, "Links of one relation that an artefact may have; more are not written."
     )
 
     @property

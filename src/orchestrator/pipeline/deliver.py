@@ -12,6 +12,7 @@ from typing import Final
 
 from orchestrator.core.announcement import compose
 from orchestrator.core.delivery import Attempt, DeliveryState, Verdict, verdict
+from orchestrator.core.erasure import withdraw
 from orchestrator.core.errors import AddressRefused, LeaseLost, PeerError, StorageError
 from orchestrator.core.pod import Pod
 from orchestrator.core.source import FOLLOWED
@@ -117,7 +118,9 @@ class Delivering:
         return await self.peers.send(found, body)
 
     async def _compose(self, delivery: Delivery, inbox: str) -> bytes:
-        return compose(
+        # What no policy asked for tells of an erasure.
+        write = compose if delivery.policies else withdraw
+        return write(
             await self._payload(delivery),
             activity=delivery.id,
             me=self.pod.me,

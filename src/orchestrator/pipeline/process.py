@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
+from orchestrator.core import vocabulary as v
 from orchestrator.core.announcement import topic_of
 from orchestrator.core.errors import Overloaded, StorageError, TooCostly
 from orchestrator.core.event import SALT_BYTES, Draft, artefact_of
@@ -33,6 +34,8 @@ from orchestrator.ports import (
 )
 
 _log = logging.getLogger(__name__)
+_MAX_TYPES: Final = 16_384
+"""Bytes of an event's types: with five IRIs of 2,048 characters an envelope stays below 65,536 bytes."""
 _MAX_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = 2_000
 _ASKED_AT_ONCE: Final = 16
@@ -288,16 +291,15 @@ class Processing:
 
     def _draft(self, case: _Case, judgement: Judgement, policy_set: str) -> Draft:
         notification, thread = case.claimed.notification, case.thread
-        actor = notification.actor
         return Draft(
-            types=notification.types,
+            types=_types(notification.types),
             activity=notification.id,
             sender=notification.sender,
             received=case.claimed.received,
-            artefact=case.artefact,
-            actor=None if actor is None or actor.lower().startswith("mailto:") else actor,
-            origin=notification.origin,
-            in_reply_to=notification.in_reply_to,
+            artefact=_public(case.artefact),
+            actor=_public(notification.actor),
+            origin=_public(notification.origin),
+            in_reply_to=_public(notification.in_reply_to),
             correlated_by="inReplyTo" if thread is not None else None,
             caused_by=thread.iri if thread is not None else None,
             policy_set=policy_set,
@@ -316,3 +318,21 @@ class Processing:
             for hub, policies in sorted(decision.announce.items())
             if hub not in caused
         )
+
+
+def _public(iri: str | None) -> str | None:
+    """Return `iri` unless it is somebody's address: envelopes are for ever."""
+    return None if iri is None or iri[:7].lower() == "mailto:" else iri
+
+
+def _types(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the types that an event tells: AS2's and COAR's, and of others what fits into an envelope.
+
+    What is an event, and what an erasure, is ours to say.
+    """
+    kept, room = set(), _MAX_TYPES
+    for name in sorted(names, key=lambda name: (not name.startswith((v.AS, v.NOTIFY)), name)):
+        room -= len(name.encode())
+        if room >= 0 and not name.startswith(v.LOG):
+            kept.add(name)
+    return tuple(name for name in names if name in kept)

@@ -1,7 +1,8 @@
 """What strangers see over HTTP: inbox, event log, profile, shapes and problems (floor 4)."""
 
 from orchestrator.web.app import make_app
-from orchestrator.web.server import serve
-from orchestrator.web.site import Site
+from orchestrator.web.descriptors import room
+from orchestrator.web.server import CONNECTIONS, serve
+from orchestrator.web.site import Live, Site
 
-__all__ = ["Site", "make_app", "serve"]
+__all__ = ["CONNECTIONS", "Live", "Site", "make_app", "room", "serve"]

@@ -48,6 +48,8 @@ class ClosedPages:
         self._answers: dict[Asked, tuple[Key, Form]] = {}
         self._erasures = 0
         self._end = 0
+        self.times: dict[int, int] = {}
+        """When the first event of each page was written, as far as somebody asked."""
 
     @property
     def end(self) -> int:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from orchestrator.ports.sources import MemberState, Status
 from orchestrator.web.security import require_admin
 from orchestrator.web.site import SITE
+from orchestrator.web.tail import TAIL
 
 
 async def show(request: web.Request) -> web.Response:
@@ -21,7 +22,8 @@ async def show(request: web.Request) -> web.Response:
     now = site.clock.now()
     statuses = await site.sources.statuses(now=now)
     registry = CollectorRegistry()
-    registry.register(_Now([*_counts(head.sequence, waiting), *_of_sources(statuses, now)]))
+    counts = _counts(head.sequence, waiting, len(request.app[TAIL].followers))
+    registry.register(_Now([*counts, *_of_sources(statuses, now)]))
     headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"}
     return web.Response(body=generate_latest(registry), headers=headers)
 
@@ -36,10 +38,13 @@ class _Now(Collector):
         yield from self._metrics
 
 
-def _counts(events: int, waiting: int) -> Iterator[Metric]:
+def _counts(events: int, waiting: int, followers: int) -> Iterator[Metric]:
     yield CounterMetricFamily("orchestrator_events", "Events in the log.", value=events)
     yield GaugeMetricFamily(
         "orchestrator_notifications_waiting", "Notifications that are not processed yet.", value=waiting
+    )
+    yield GaugeMetricFamily(
+        "orchestrator_followers", "Readers who follow the log live in this process.", value=followers
     )
 
 

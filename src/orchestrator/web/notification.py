@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import NotFound
+from orchestrator.core.errors import Erased, NotFound
 from orchestrator.ports import Stored
 from orchestrator.web.inbox import inbox_of, reader_headers, slash
 from orchestrator.web.rendering import RENDERER
@@ -30,6 +30,8 @@ async def show(request: web.Request) -> web.Response:
         return await slash(request)
     stored = await _stored(request)
     chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE, v.N_QUADS))
+    if not stored.body:  # no notification is empty
+        raise Erased
     headers = reader_headers(site, entity_tag(chosen, stored.token, stored.notification.digest))
     if is_unchanged(request, headers):
         return not_modified(headers)
@@ -42,7 +44,7 @@ async def report(request: web.Request) -> web.Response:
     site = request.app[SITE]
     stored = await _stored(request)
     chosen = negotiate(accept_of(request), (v.JSON, *GRAPHS))
-    state = (stored.state, stored.reason, stored.event, stored.attempts)
+    state = (stored.state, stored.reason, stored.event, stored.attempts, len(stored.warnings))
     headers = reader_headers(site, entity_tag(chosen, stored.token, *state))
     if is_unchanged(request, headers):
         return not_modified(headers)

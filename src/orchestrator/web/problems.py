@@ -44,6 +44,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "not-acceptable": 406,
     "request-timeout": 408,
     "conflicting-content": 409,
+    "erased": 410,
     "too-large": 413,
     "unsupported-media-type": 415,
     "internal-error": 500,

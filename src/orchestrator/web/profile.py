@@ -1,11 +1,9 @@
 """Who we are, where to notify us, and where to read what happened."""
 
-from html import escape
-
 from aiohttp import web
 
 from orchestrator.core import vocabulary as v
-from orchestrator.web import collection, log, log_page, pages
+from orchestrator.web import collection, html, hypermedia, log
 from orchestrator.web.representation import (
     AS_JSON_LD,
     accept_of,
@@ -41,8 +39,8 @@ def _document(site: Site) -> bytes:
             "name": site.identity.name,
             "inbox": site.url("/inbox/"),
             # What we tell the world is the log; ActivityPub's word for that is the outbox.
-            "outbox": site.url(log_page.PATH),
-            "eventLog": site.url(log_page.PATH),
+            "outbox": site.url(hypermedia.PATH),
+            "eventLog": site.url(hypermedia.PATH),
             "log:artefactPrefix": list(site.artefacts) or None,
         }
     )
@@ -56,5 +54,4 @@ def _page(site: Site) -> str:
         (site.url("/policies/"), "Policies"),
         (site.url("/problems/"), "Problems"),
     ]
-    name = escape(site.identity.name)
-    return pages.page(site.identity.name, f"<h1>{name}</h1>\n{pages.links(targets)}")
+    return html.listing(site, title=site.identity.name, targets=targets)

@@ -3,23 +3,21 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, ParamSpec, TypeVar
 
 from aiohttp import web
 
+from orchestrator.core import quads
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotAcceptable, Overloaded, ScreeningRefused
 from orchestrator.core.jsonld import Contexts, NotJsonLd, expand, to_quads
-from orchestrator.core.rdf import graph_of, serialise
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-Quad = dict[str, dict[str, str]]
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Of a JSON-LD document that is turned into RDF; larger ones are available as they are."""
-_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class Renderer:
@@ -56,7 +54,7 @@ PACKER: Final = web.AppKey("packer", Renderer)
 
 
 def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
-    """Return a JSON-LD document as Turtle (its default graph) or N-Quads (all of it).
+    """Return a JSON-LD document as N-Quads or TriG (all of it), or as Turtle (its default graph).
 
     Raises `NotAcceptable` for one that cannot be had in that form.
     """
@@ -66,35 +64,16 @@ def convert(document: bytes, media_type: str, contexts: Contexts) -> bytes:
         dataset = to_quads(expand(json.loads(document), contexts), contexts)
     except (NotJsonLd, ScreeningRefused, ValueError, RecursionError):
         raise NotAcceptable(f"This resource has no RDF in it; read it as {v.JSON_LD}.") from None
+    return written(quads.from_dataset(dataset), media_type)
+
+
+def written(found: Iterable[quads.Quad], media_type: str, remark: str = "") -> bytes:
+    """Return `found` in one of the forms of RDF; `remark` says in Turtle what it leaves out."""
     if media_type == v.TURTLE:
-        return serialise(graph_of(dataset), v.TURTLE)
-    return "".join(_lines(dataset)).encode()
+        return quads.turtle(found, remark).encode()
+    return (quads.trig(found) if media_type == v.TRIG else quads.n_quads(found)).encode()
 
 
 def too_large(media_type: str) -> NotAcceptable:
     """Return the refusal of a form that would cost too much."""
     return NotAcceptable(f"This resource is too large for {media_type}; read it as {v.JSON_LD}.")
-
-
-def _lines(dataset: Mapping[str, list[Quad]]) -> Iterator[str]:
-    """Yield the lines of N-Quads (RDF 1.1 N-Quads, section 2), graph by graph in the document's order.
-
-    Every IRI, datatype and language tag in an expanded document is one that can be written.
-    """
-    for name, quads in dataset.items():
-        graph = "" if name == "@default" else f" {name if name.startswith('_:') else f'<{name}>'}"
-        for quad in quads:
-            subject, predicate, value = (_term(quad[part]) for part in ("subject", "predicate", "object"))
-            yield f"{subject} {predicate} {value}{graph} .\n"
-
-
-def _term(term: Mapping[str, str]) -> str:
-    kind, value = term["type"], term["value"]
-    if kind == "IRI":
-        return f"<{value}>"
-    if kind == "blank node":
-        return value
-    text = '"' + "".join(_ESCAPES.get(char, char) for char in value) + '"'
-    if "language" in term:
-        return f"{text}@{term['language']}"
-    return text if term["datatype"] == v.XSD + "string" else f"{text}^^<{term['datatype']}>"

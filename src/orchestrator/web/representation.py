@@ -14,7 +14,7 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import NotAcceptable
+from orchestrator.core.errors import NotAcceptable, NotFound
 
 AS_JSON_LD: Final = (v.JSON_LD, v.AS_PROFILE, v.ACTIVITY_JSON, v.JSON)
 """One JSON-LD document under the names by which people ask for it, ours first."""
@@ -61,6 +61,16 @@ def negotiate(accept: str | None, offers: tuple[str, ...]) -> str:
     HTML is for those who name it: no wildcard chooses it. Raises `NotAcceptable`, which lists the offers.
     """
     return _chosen(accept[:_MAX_ACCEPT], offers) if accept else offers[0]
+
+
+def chosen(request: web.Request, offers: tuple[str, ...], suffixes: Mapping[str, str]) -> str:
+    """Return the offer that the address names by its suffix, else the one that Accept likes best."""
+    named = request.match_info.get("form")
+    if named is None:
+        return negotiate(accept_of(request), offers)
+    if suffixes[named] not in offers:
+        raise NotFound
+    return suffixes[named]
 
 
 @functools.lru_cache(maxsize=512)
@@ -139,13 +149,17 @@ def not_modified(headers: Mapping[str, str]) -> web.Response:
     return web.Response(status=304, headers=headers)
 
 
-def respond(body: bytes | str, media_type: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a 200 with `body`, labelled `media_type` to the letter."""
+def labelled(media_type: str) -> str:
+    """Return the Content-Type of `media_type` in UTF-8."""
     # Turtle is always UTF-8 (its registration); other text has to say so.
     is_text = media_type.startswith("text/") and media_type != v.TURTLE
-    content_type = f"{media_type}; charset=utf-8" if is_text else media_type
+    return f"{media_type}; charset=utf-8" if is_text else media_type
+
+
+def respond(body: bytes | str, media_type: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a 200 with `body`, labelled `media_type` to the letter."""
     content = body.encode() if isinstance(body, str) else body
-    return web.Response(body=content, headers={**(headers or {}), "Content-Type": content_type})
+    return web.Response(body=content, headers={**(headers or {}), "Content-Type": labelled(media_type)})
 
 
 def link(target: str, rel: str) -> str:

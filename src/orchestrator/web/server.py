@@ -26,6 +26,8 @@ _CONNECTION: Final[Mapping[str, Any]] = {
     "keepalive_timeout": 75.0,
     "lingering_time": 5.0,
 }
+CONNECTIONS: Final = 512
+"""Connections at once, without those that were handed over to followers of the log (`web.live`)."""
 _DRAIN: Final = 4.0
 """Seconds for answers that are under way when we stop; with the timetable's, a stop takes less than 20."""
 _PATIENCE: Final = 10.0
@@ -39,7 +41,7 @@ async def serve(
     bound: socket.socket,
     *,
     header_timeout: float = 10.0,
-    connections: int = 512,
+    connections: int = CONNECTIONS,
     read_rate: int = 65_536,
 ) -> AsyncIterator[None]:
     """Serve `app` on a bound socket; leaving finishes the requests that are under way.

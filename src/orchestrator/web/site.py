@@ -6,12 +6,36 @@ from typing import Final, Literal
 
 from aiohttp import web
 
+from orchestrator.core.checkpoint import SignerKey
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.pod import Identity
 from orchestrator.core.source import MAIN
 from orchestrator.core.strict_json import DEFAULT_LIMITS, Limits
 from orchestrator.ports import Clock, Ledger, Reader, Screener
 from orchestrator.ports.sources import Sources
+from orchestrator.ports.tree import Tree
+
+Listen = Callable[[Callable[[str], None]], Callable[[], None]]
+"""Has a callback called with each kind of change that a commit of ours makes; returns how to stop that."""
+
+
+def _to_nobody(_callback: Callable[[str], None]) -> Callable[[], None]:
+    """Stay silent."""
+    return lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How `/log/live` is served."""
+
+    followers: int = 10_000
+    """Readers who may follow the log at once."""
+    interval: float = 2.0
+    """Seconds between looks at the log when no commit of ours wakes us."""
+    heartbeat: float = 15.0
+    """Seconds between signs of life to those who follow."""
+    patience: float = 10.0
+    """Seconds for which a follower may take nothing of what waits for him."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +49,9 @@ class Site:
     ledger: Ledger
     reader: Reader
     sources: Sources
+    tree: Tree
+    signer: SignerKey
+    """What signs the log's checkpoints; its name is the log's origin."""
     clock: Clock
     contexts: Contexts
     ready: Callable[[], Awaitable[Mapping[str, object]]]
@@ -47,12 +74,16 @@ class Site:
     """What returns the policies in force: Turtle by file name."""
     problems: Mapping[str, str]
     """Markdown by slug."""
+    vocabularies: Mapping[str, str]
+    """Turtle by name: the terms that are ours."""
     page_size: int = 250
     """Events on a page of the log; a page's URL means the same members for life."""
     page_cache: int = 32 * 1024 * 1024
     """Bytes of closed pages, ready to be sent, that are kept in memory."""
     listing_size: int = 1000
     """Notifications that a listing of the inbox shows at once."""
+    live: Live = Live()
+    listen: Listen = _to_nobody
 
     def url(self, path: str) -> str:
         """Return the public URL of one of our paths (which begins with a slash)."""

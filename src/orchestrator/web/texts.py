@@ -8,7 +8,8 @@ from aiohttp import web
 
 from orchestrator.core import vocabulary as v
 from orchestrator.core.errors import NotFound
-from orchestrator.web import pages
+from orchestrator.web import html
+from orchestrator.web.markdown import from_markdown
 from orchestrator.web.rendering import RENDERER, convert
 from orchestrator.web.representation import (
     AS_JSON_LD,
@@ -38,12 +39,12 @@ async def index(request: web.Request, path: str, title: str, names: Iterable[str
     url = site.url(path)
     members = [url + name for name in sorted(names)]
     chosen = negotiate(accept_of(request), (*AS_JSON_LD, v.TURTLE, v.HTML))
-    headers = cache_headers(entity_tag(chosen, url, *members))
+    headers = cache_headers(entity_tag(chosen, html.EDITION, url, *members))
     if is_unchanged(request, headers):
         return not_modified(headers)
     if chosen == v.HTML:
         targets = [(member, member.removeprefix(url)) for member in members]
-        return respond(pages.page(title, f"<h1>{title}</h1>\n{pages.links(targets)}"), chosen, headers)
+        return respond(html.listing(site, title=title, targets=targets), chosen, headers)
     listing = {"@context": _CONTEXT, "id": url, "type": "ldp:BasicContainer", "contains": members}
     return await linked(request, json.dumps(listing).encode(), chosen, headers)
 
@@ -73,10 +74,11 @@ def _plain(request: web.Request, text: str | None, offers: tuple[str, ...]) -> w
     if text is None:
         raise NotFound
     chosen = negotiate(accept_of(request), offers)
-    headers = cache_headers(entity_tag(chosen, text), _AN_HOUR)
+    headers = cache_headers(entity_tag(chosen, html.EDITION, text), _AN_HOUR)
     if is_unchanged(request, headers):
         return not_modified(headers)
     if chosen == v.HTML:
         title = text.partition("\n")[0].lstrip("# ")
-        return respond(pages.page(title, pages.from_markdown(text)), chosen, headers)
+        page = html.article(request.app[SITE], title=title, body=from_markdown(text))
+        return respond(page, chosen, headers)
     return respond(text, chosen, headers)

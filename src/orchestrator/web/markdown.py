@@ -1,35 +1,18 @@
-"""Small HTML pages for browsers: escaped text, links of ours, no script and no style (threat T17)."""
+"""Our own texts as HTML: the part of Markdown that they are written in, all of it escaped (threat T17)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-CSP: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-_ANCHOR: Final = re.compile(r'<a id="([a-z0-9-]+)"></a>')
+_ANCHOR: Final = re.compile(r'<a id="([A-Za-z0-9-]+)"></a>')
 _CODE: Final = re.compile(r"`([^`]+)`")
 _FENCE: Final = "```"
 _MAX_LEVEL: Final = 6
 
 
-def page(title: str, body: str) -> str:
-    """Return a whole document; `body` is HTML already, `title` is text."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title></head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def links(targets: Iterable[tuple[str, str]]) -> str:
-    """Return a list of links, each a URL and its text."""
-    items = "".join(f'<li><a href="{escape(url)}">{escape(text)}</a></li>\n' for url, text in targets)
-    return f"<ul>\n{items}</ul>"
-
-
 def from_markdown(text: str) -> str:
-    """Return our own pages as HTML: headings, anchors, lists, fences, code; all else is a paragraph.
+    """Return our own pages as HTML: headings, anchors, fences, code; all else is a paragraph.
 
     Everything is escaped before it is marked up, so that a page can only ever show text.
     """
