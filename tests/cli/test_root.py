@@ -70,7 +70,7 @@ def test_the_help_of_all_commands_says_what_each_says_of_itself(run: Run) -> Non
 
 def test_every_command_shows_an_example_of_itself() -> None:
     found = dict(commands())
-    assert len(found) == 22
+    assert len(found) == 29
     for words, command in found.items():
         assert isinstance(command, Command), words
         assert any(f"orchestrator {words}" in example for example in command.examples), words

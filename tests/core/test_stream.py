@@ -110,6 +110,16 @@ def test_a_page_of_ours_tells_its_events_in_order_with_their_numbers() -> None:
     assert found.is_ours
 
 
+def test_what_a_stranger_may_send_keeps_no_page_from_being_read() -> None:
+    """A number as RFC 8785 writes it, and a notification as deep as one may be: neither is strict JSON here."""
+    nested: dict[str, Any] = {"type": "Note"}
+    for _ in range(27):
+        nested = {"type": "Note", "tag": nested}
+    events = [event_of(document(id="urn:uuid:1", duration=1e17), 1), event_of(document(tag=nested), 2)]
+    assert b":100000000000000000" in page_of(*events)
+    assert [told.sequence for told in ours(page_of(*events, event_of(document(), 3))).members] == [1, 2, 3]
+
+
 def test_events_are_taken_by_their_numbers_however_they_are_listed() -> None:
     events = [event_of(document(id=f"urn:uuid:{number}"), number) for number in (3, 1, 2)]
     assert [told.sequence for told in ours(page_of(*events)).members] == [1, 2, 3]

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orchestrator.cli.commands import Command
+from orchestrator.cli.log_erase import erase
+from orchestrator.cli.log_export import export
+from orchestrator.cli.log_follow import follow
+from orchestrator.cli.log_place import log_url
+from orchestrator.cli.log_verify import verify
 from orchestrator.cli.options import config_option, json_option, lines_option, load_settings, open_database
 from orchestrator.cli.output import say, show, show_line, table
 
@@ -21,6 +26,12 @@ _PAGE: Final = 250
 @click.group
 def log() -> None:
     """Read event logs."""
+
+
+log.add_command(export)
+log.add_command(follow)
+log.add_command(verify)
+log.add_command(erase)
 
 
 @log.command(
@@ -89,15 +100,10 @@ async def _print(events: AsyncIterator[Mapping[str, Any]], limit: int | None, fo
 
 
 async def _remote(url: str, since: int, wanted: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
-    from urllib.parse import urlencode
-
     from orchestrator.client import Client
 
-    query = urlencode({"type" if name == "kind" else name: value for name, value in wanted.items()})
     async with Client() as client:
-        async for event in client.log(
-            f"{url}{'&' if '?' in url else '?'}{query}" if query else url, since=since
-        ):
+        async for event in client.log(log_url(url, None, **wanted), since=since):
             yield event
 
 

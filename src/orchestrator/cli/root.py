@@ -21,11 +21,13 @@ FINDINGS: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 _COMMANDS: Final[Mapping[str, str]] = {
+    "app": "Follow an event log, and link artefacts to their reviews.",
     "check": "Screen a notification as the inbox does.",
     "config": "Look at settings.",
     "delivery": "Look after deliveries to service hubs, in the local database.",
     "demo": "See a request for a review go all the way.",
     "inbox": "Look into the inbox of the local database.",
+    "key": "Look after the key that signs the log's checkpoints.",
     "log": "Read event logs.",
     "pod": "Write our links to artefacts in a pod.",
     "policy": "Check policy files.",

@@ -1,7 +1,7 @@
 """One request, asked again where that can help; httpx has neither retries nor a total timeout."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from orchestrator.core import links
-from orchestrator.core.errors import AddressRefused, AnswerRefused, PeerUnreachable
+from orchestrator.core.errors import AddressRefused, AnswerRefused, PeerBusy, PeerUnreachable
 
 LISTING_BYTES: Final = 16_777_216
 MEMBER_BYTES: Final = 1_048_576
@@ -73,9 +73,20 @@ class Exchange:
     timeout: float
     """Seconds for one attempt with everything in it."""
 
-    async def get(self, url: str, accept: str, limit: int) -> Fetched:
-        """GET `url` through redirects."""
-        return await self._ask(_Request("GET", url, {"Accept": accept}, limit), self.attempts)
+    async def get(self, url: str, accept: str, limit: int, more: Mapping[str, str] | None = None) -> Fetched:
+        """GET `url` through redirects; `more` are headers beside Accept."""
+        headers = {"Accept": accept, **(more or {})}
+        return await self._ask(_Request("GET", url, headers, limit), self.attempts)
+
+    @asynccontextmanager
+    async def listen(self, url: str, accept: str, silence: float) -> AsyncIterator["Listening"]:
+        """GET `url` once and yield its answer while it comes, for as long as it comes.
+
+        More than `silence` seconds without a byte raise `PeerUnreachable`, as does what breaks off.
+        """
+        request = _Request("GET", url, {"Accept": accept, "Cache-Control": "no-store"}, 0)
+        async with self._open(request, silence=silence) as answer:
+            yield Listening(answer)
 
     async def head(self, url: str, accept: str) -> Fetched:
         """HEAD `url` through redirects, once: the GET that follows will insist."""
@@ -95,7 +106,7 @@ class Exchange:
             pause = min(wait, _LONGEST_WAIT)
             with suppress(PeerUnreachable):
                 answer = await self._once(request)
-                if answer.status not in _AGAIN and answer.status < 500:  # noqa: PLR2004
+                if not is_passing(answer.status):
                     return answer
                 asked = answer.retry_after
                 if asked is not None and asked > _LONGEST_WAIT:
@@ -121,9 +132,15 @@ class Exchange:
             )
 
     @asynccontextmanager
-    async def _open(self, request: _Request) -> AsyncIterator[httpx.Response]:
-        """Yield the answer to one request; what goes wrong raises `PeerError`, naming the place."""
+    async def _open(
+        self, request: _Request, *, silence: float | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Yield the answer to one request; what goes wrong raises `PeerError`, naming the place.
+
+        It takes as long as one attempt may; with `silence`, as long as no read takes so many seconds.
+        """
         place = shown(request.url)
+        waits = httpx.USE_CLIENT_DEFAULT if silence is None else httpx.Timeout(self.timeout, read=silence)
         asking = self.http.stream(
             request.method,
             request.url,
@@ -131,9 +148,10 @@ class Exchange:
             headers={"Accept-Encoding": "identity", **request.headers},
             content=request.body,
             follow_redirects=request.method != "POST",
+            timeout=waits,
         )
         try:
-            async with asyncio.timeout(self.timeout), asking as answer:
+            async with asyncio.timeout(self.timeout if silence is None else None), asking as answer:
                 yield answer
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
             raise AddressRefused(f"{place} is not an http or https URL.") from None
@@ -145,6 +163,46 @@ class Exchange:
             raise AnswerRefused(f"{place} redirects without end.") from None
         except httpx.DecodingError:
             raise AnswerRefused(f"{place} answered in an encoding that nobody asked for.") from None
+
+
+class Listening:
+    """An answer that comes for as long as the server has something to say."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        """Take an answer of which the head has come."""
+        self._answer = answer
+
+    @property
+    def head(self) -> Fetched:
+        """What it says before its body."""
+        return Fetched(
+            url=str(self._answer.url),
+            status=self._answer.status_code,
+            headers=self._answer.headers,
+            body=b"",
+            is_whole=True,
+        )
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield what comes, in the pieces in which it comes."""
+        async for chunk in self._answer.aiter_bytes():
+            yield chunk
+
+
+def is_passing(status: int) -> bool:
+    """Whether a status says that it may be another one later."""
+    return status in _AGAIN or status >= 500  # noqa: PLR2004
+
+
+def usable(answer: Fetched) -> Fetched:
+    """Return `answer` if it is a whole 2xx; raises `PeerError` that says what it is instead."""
+    if is_passing(answer.status):
+        raise PeerBusy(f"{shown(answer.url)} answered {answer.status}.", answer.retry_after)
+    if not answer.ok:
+        raise AnswerRefused(f"{shown(answer.url)} answered {answer.status}.")
+    if not answer.is_whole:
+        raise AnswerRefused(f"{shown(answer.url)} answered with more than {len(answer.body)} bytes.")
+    return answer
 
 
 def shown(url: str) -> str:

@@ -1,30 +1,17 @@
-"""The consumer's side: discovery, listings, members (W3C LDN, section 3.3), and the event log."""
+"""The consumer's side: discovery, listings, members (W3C LDN, section 3.3)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Iterator
+from collections.abc import AsyncIterator, Container
 from contextlib import suppress
-from typing import Any, Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import Final
 
-from orchestrator.client.exchange import LISTING_BYTES, MEMBER_BYTES, Exchange, Fetched, shown
+from orchestrator.client.exchange import LISTING_BYTES, MEMBER_BYTES, Exchange, Fetched, shown, usable
 from orchestrator.client.values import Received
 from orchestrator.core import container
 from orchestrator.core import vocabulary as v
-from orchestrator.core.errors import (
-    AnswerRefused,
-    InboxNotFound,
-    PeerError,
-    PeerUnreachable,
-    ScreeningRefused,
-)
+from orchestrator.core.errors import InboxNotFound, PeerError, PeerUnreachable, ScreeningRefused
 from orchestrator.core.jsonld import Contexts
 from orchestrator.core.strict_json import Json, Limits, parse
-
-EVENTS_IN: Final = ("@graph", "orderedItems", "items", "member")
-"""Members of a log page that hold its events as nodes; other nodes may stand among them."""
-EVENT_SEQUENCE: Final = "sequence"
-"""The member by which a node is an event, and which one."""
-NEXT_IN: Final = ("next", "as:next", "hydra:next")
 
 _MEMBER_ACCEPT: Final = f"*/*;q=0.1, {v.JSON_LD}"
 _MAX_PAGES: Final = 1_000
@@ -73,27 +60,6 @@ async def members(
         answer, document = await _listing(exchange, contexts, page)
 
 
-async def events(exchange: Exchange, url: str, since: int) -> AsyncIterator[dict[str, Any]]:
-    """See `Client.log`; no page is asked for twice, and no event is yielded twice."""
-    scheme, place, path, query, _ = urlsplit(url)
-    page = urlunsplit((scheme, place, path, f"{query}&since={since}" if query else f"since={since}", ""))
-    visited: set[str] = set()
-    while page and page not in visited:
-        visited.add(page)
-        answer = _usable(await exchange.get(page, v.JSON_LD, LISTING_BYTES))
-        try:
-            document = parse(answer.body, _limits(answer.body))
-        except ScreeningRefused as error:
-            raise AnswerRefused(f"{shown(page)} is not JSON: {error.findings[0].message}") from None
-        nodes = list(_nodes(document))
-        for sequence, event in sorted(_events(nodes), key=lambda numbered: numbered[0]):
-            if sequence > since:
-                since = sequence
-                yield event
-        following = [*answer.linked("next"), *_next_in(nodes, answer.url)]
-        page = next((link for link in following if link not in visited), "")
-
-
 async def _advertised(
     exchange: Exchange, contexts: Contexts, url: str
 ) -> tuple[str | None, Fetched, container.Document | None]:
@@ -109,18 +75,18 @@ async def _advertised(
             return found[0], answer, None
     answer = await exchange.get(url, container.ACCEPT, LISTING_BYTES)
     if answer.status >= 500:  # noqa: PLR2004
-        _usable(answer)
+        usable(answer)
     if not answer.ok:
         return None, answer, None
     found = answer.linked(v.INBOX)
     if found or not container.is_readable(answer.media_type) or not answer.body:
         return next(iter(found), None), answer, None
-    document = await _document(_usable(answer), contexts)
+    document = await _document(usable(answer), contexts)
     return next(iter(container.inboxes(document, url)), None), answer, document
 
 
 async def _listing(exchange: Exchange, contexts: Contexts, page: str) -> tuple[Fetched, container.Document]:
-    answer = _usable(await exchange.get(page, container.ACCEPT, LISTING_BYTES))
+    answer = usable(await exchange.get(page, container.ACCEPT, LISTING_BYTES))
     return answer, await _document(answer, contexts)
 
 
@@ -137,7 +103,7 @@ async def _member(exchange: Exchange, url: str) -> Received:
     document: Json = None
     problem = None
     try:
-        document = parse(_usable(answer).body, _limits(answer.body))
+        document = parse(usable(answer).body, _limits(answer.body))
     except PeerError as error:
         problem = error.message
     except ScreeningRefused as error:
@@ -148,43 +114,5 @@ async def _member(exchange: Exchange, url: str) -> Received:
     )
 
 
-def _usable(answer: Fetched) -> Fetched:
-    if answer.status >= 500:  # noqa: PLR2004
-        raise PeerUnreachable(f"{shown(answer.url)} answered {answer.status}.")
-    if not answer.ok:
-        raise AnswerRefused(f"{shown(answer.url)} answered {answer.status}.")
-    if not answer.is_whole:
-        raise AnswerRefused(f"{shown(answer.url)} answered with more than {len(answer.body)} bytes.")
-    return answer
-
-
 def _limits(body: bytes) -> Limits:
     return Limits(body=len(body), nodes=500_000, string=1_048_576, array=100_000)
-
-
-def _nodes(document: Json) -> Iterator[dict[str, Json]]:
-    """Yield the page itself and the nodes in it."""
-    for root in document if isinstance(document, list) else [document]:
-        if isinstance(root, dict):
-            yield root
-            for name in EVENTS_IN:
-                held = root.get(name)
-                if isinstance(held, list):
-                    yield from (node for node in held if isinstance(node, dict))
-
-
-def _events(nodes: list[dict[str, Json]]) -> Iterator[tuple[int, dict[str, Json]]]:
-    for node in nodes:
-        sequence = node.get(EVENT_SEQUENCE)
-        if isinstance(sequence, int):
-            yield sequence, node
-
-
-def _next_in(nodes: list[dict[str, Json]], base: str) -> Iterator[str]:
-    for node in nodes:
-        for name in NEXT_IN:
-            link = node.get(name)
-            if isinstance(link, dict):
-                link = link.get("id", link.get("@id"))
-            if isinstance(link, str) and EVENT_SEQUENCE not in node:
-                yield urljoin(base, link)

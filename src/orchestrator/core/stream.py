@@ -14,8 +14,9 @@ from orchestrator.core.container import expand_known, place_of_error
 from orchestrator.core.errors import AnswerRefused, OrchestratorError, ScreeningRefused
 from orchestrator.core.jsonld import Contexts, is_absolute, to_quads
 from orchestrator.core.publication import payload_of, project
+from orchestrator.core.published import parse_published
 from orchestrator.core.rdf import NotTurtle, Quad, parse_quads
-from orchestrator.core.strict_json import Json, Limits, canonical, parse
+from orchestrator.core.strict_json import Json, canonical, parse
 
 ACCEPT: Final = f"{v.N_QUADS}, {v.TRIG};q=0.9, {v.JSON_LD};q=0.8, {v.N_TRIPLES};q=0.7, {v.TURTLE};q=0.6"
 ACCEPT_OURS: Final = v.JSON_LD
@@ -66,7 +67,7 @@ class StreamPage:
 def read_ours(body: bytes, url: str) -> StreamPage | None:
     """Read a page, or the root, of a log of our form; None where it is another. Raises `AnswerRefused`."""
     try:
-        document = parse(body, Limits(body=len(body), nodes=500_000, string=1_048_576, array=100_000))
+        document = parse_published(body)
     except ScreeningRefused as error:
         raise AnswerRefused(f"{place_of_error(url)} is not JSON: {error.findings[0].message}") from None
     nodes = list(_nodes_of(document))
@@ -160,8 +161,7 @@ def _quads(body: bytes, media_type: str, url: str, contexts: Contexts) -> list[Q
     place = place_of_error(url)
     try:
         if kind == v.JSON or kind.endswith("+json"):
-            limits = Limits(body=len(body), nodes=500_000, string=1_048_576, array=100_000)
-            expanded, _ = expand_known(parse(body, limits), url, contexts)
+            expanded, _ = expand_known(parse_published(body), url, contexts)
             return list(_of_dataset(to_quads(expanded, contexts)))
         return parse_quads(body, kind, urldefrag(url).url)
     except ScreeningRefused as error:
