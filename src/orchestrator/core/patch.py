@@ -29,11 +29,17 @@ class Change:
         return bool(self.deletes or self.inserts)
 
 
-def links(artefact: str, said: Iterable[Triple], *, inbox: str, log: str) -> tuple[Change, tuple[str, ...]]:
-    """Return what makes `artefact` advertise our `inbox` and its `log`, and the other inboxes that it names.
+def missing(said: Iterable[Triple], wanted: Iterable[Triple]) -> Change:
+    """Return what has to be put in, so that a document that says `said` says all that is `wanted`.
 
     What is there already is not written again: that would wake every watcher of the document.
     """
+    there = set(said)
+    return Change(inserts=tuple(triple for triple in dict.fromkeys(wanted) if triple not in there))
+
+
+def links(artefact: str, said: Iterable[Triple], *, inbox: str, log: str) -> tuple[Change, tuple[str, ...]]:
+    """Return what makes `artefact` advertise our `inbox` and its `log`, and other inboxes that it names."""
     there = set(said)
     wanted = ((artefact, v.INBOX, inbox), (artefact, EVENT_LOG, log))
     others = sorted(
@@ -41,7 +47,12 @@ def links(artefact: str, said: Iterable[Triple], *, inbox: str, log: str) -> tup
         for subject, predicate, target in there
         if (subject, predicate) == (artefact, v.INBOX) and target != inbox and is_web(target)
     )
-    return Change(inserts=tuple(triple for triple in wanted if triple not in there)), tuple(others)
+    return missing(there, wanted), tuple(others)
+
+
+def is_safe(iri: str) -> bool:
+    """Whether `iri` can stand in a change as it is, and is nothing but an IRI there."""
+    return _UNSAFE.search(iri) is None
 
 
 def n3(change: Change) -> str:
@@ -74,7 +85,7 @@ def _triples(triples: Iterable[Triple]) -> str:
     written = []
     for triple in triples:
         # What a stranger wrote into a document must not write a triple of its own.
-        if any(_UNSAFE.search(iri) for iri in triple):
+        if not all(map(is_safe, triple)):
             raise AnswerRefused("The document names an IRI that cannot be written down.")
         written.append("<{}> <{}> <{}> .".format(*triple))
     return " ".join(written)
