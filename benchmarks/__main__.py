@@ -16,10 +16,12 @@ from benchmarks import (
     delivery,
     holding,
     latency,
+    live,
     load,
     memory,
     pages,
     polling,
+    reading,
     report,
     screening,
     size,
@@ -41,6 +43,8 @@ _BENCHMARKS: Final[tuple[tuple[str, Callable[[Task], Result]], ...]] = (
     ("B13", start.measure),
     ("B14", commits.measure),
     ("B15", holding.measure),
+    ("B16", live.measure),
+    ("B17", reading.measure),
 )
 _SECONDS: Final = {"smoke": 1.0, "default": 1.0, "full": 3.0}
 _ROUNDS: Final = {"smoke": 1, "default": 9, "full": 9}
