@@ -345,7 +345,7 @@ async def test_no_path_leads_out_and_no_parameter_is_guessed(service: Service) -
 async def test_the_log_is_read_in_answers_of_bounded_size(private: Service) -> None:
     """Twenty slow readers of a thousand large events held two gigabytes."""
     before = len(await private.events())
-    large = [note(summary=[str(part) + "x" * 12_000 for part in range(2)]) for _ in range(52)]
+    large = [note(summary=[str(part) + "x" * 13_500 for part in range(2)]) for _ in range(52)]
     assert {answer.status for answer in await asyncio.gather(*map(private.post, large))} == {201}
     await until(lambda: private.get("/readyz"), lambda ready: ready.json["events"] == before + 52)
     answer = await private.get(f"/log?since={before}&limit=1000")

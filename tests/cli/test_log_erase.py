@@ -82,7 +82,7 @@ def test_a_payload_is_erased_and_it_is_said_what_tells_of_it(
     assert done.err == f"{BASE}/log/e/1 is erased; {BASE}/log/e/3 tells of it.\n"
     assert files_with(database, SECRET) == []
     [(what, who, note)] = ask(database, "SELECT what, who, note FROM journal ORDER BY seq DESC LIMIT 1")
-    assert (what, who) == ("payload erased", f"operator {getpass.getuser()}")
+    assert (what, who) == ("payload erased", f"command line of {getpass.getuser()}")
     assert json.loads(note) == {"because": "request of 3 May", "event": 1}
     assert files_with(database, "3 May") == [database.name]
 

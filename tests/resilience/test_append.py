@@ -23,7 +23,7 @@ import pytest
 from rdflib import Dataset
 from tests.acceptance.conftest import Serve
 from tests.acceptance.service import PATIENCE, Service, environment, until_true
-from tests.storage.contract_tree import NaiveTree
+from tests.storage.trees import NaiveTree
 
 from orchestrator.core.checkpoint import Checkpoint, VerifierKey, open_note
 from orchestrator.core.merkle import verify_consistency

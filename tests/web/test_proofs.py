@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.storage.contract_tree import NaiveTree, grow
 from tests.storage.statements import Statement, statements
+from tests.storage.trees import NaiveTree, grow
 
 from orchestrator.core.checkpoint import Checkpoint, SignerKey, VerifierKey, open_note
 from orchestrator.core.merkle import verify_consistency, verify_inclusion

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     limit_option,
     load_settings,
     open_database,
+    person,
 )
 from orchestrator.cli.output import plain, say, show, table
 
@@ -132,12 +133,11 @@ def _token_of(text: str) -> str:
 
 def _settle(config: Path | None, inbox: str, token: str, *, is_accepted: bool) -> None:
     import asyncio
-    import getpass
 
     from orchestrator.bootstrap import SystemClock
 
     settings = load_settings(config).settings
-    who = f"command line of {getpass.getuser()}"
+    who = person()
 
     async def settle() -> None:
         async with open_database(settings) as store:

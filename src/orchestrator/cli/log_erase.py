@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.commands import Command
-from orchestrator.cli.options import config_option, json_option, load_settings, open_database
+from orchestrator.cli.options import config_option, json_option, load_settings, open_database, person
 from orchestrator.cli.output import say, show
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def erase(sequence: int, *, because: str, yes: bool, config: Path | None, is_jso
 
 
 async def _erase(settings: Settings, sequence: int, because: str) -> Erased:
-    import getpass
     from dataclasses import replace
 
     from orchestrator.bootstrap import SystemClock, pod_of, policy_set_of
@@ -65,7 +64,7 @@ async def _erase(settings: Settings, sequence: int, because: str) -> Erased:
         return await write(
             sequence,
             because=because,
-            who=f"operator {getpass.getuser()}",
+            who=person(),
             me=pod_of(replace(settings, public_url=store.public_url)).me,
             policy_set=policy_set_of(settings),
             reader=store.reader,

@@ -81,3 +81,14 @@ def _refuse_to_make(database: str) -> None:
         raise ConfigurationError(
             f"there is no database {path} yet: give --config or set database.url, or start the service first"
         )
+
+
+def person() -> str:
+    """Return who gives a command, for the journal; in a container a user may have no name."""
+    import getpass
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    return f"command line of {name}"

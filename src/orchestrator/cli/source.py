@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orchestrator.cli.commands import Command
-from orchestrator.cli.options import config_option, json_option, limit_option, load_settings, open_database
+from orchestrator.cli.options import (
+    config_option,
+    json_option,
+    limit_option,
+    load_settings,
+    open_database,
+    person,
+)
 from orchestrator.cli.output import count, say, show, table
 
 if TYPE_CHECKING:
@@ -187,13 +194,12 @@ def _names(settings: Settings) -> str:
 
 def _change(settings: Settings, change: Callable[[Sources, str, int], Awaitable[None]]) -> None:
     import asyncio
-    import getpass
 
     from orchestrator.bootstrap import SystemClock
 
     async def work() -> None:
         async with open_database(settings) as store:
-            await change(store.sources, f"command line of {getpass.getuser()}", SystemClock().now())
+            await change(store.sources, person(), SystemClock().now())
 
     asyncio.run(work())
 

@@ -132,7 +132,9 @@ class Delivering:
         """Return what is told: of an event of ours, or as another log told it; raises `_Erased`."""
         if delivery.event is None:
             told = await self.reader.notification(FOLLOWED, delivery.told or "")
-            payload = None if told is None else await asyncio.to_thread(self.published, told.body)
+            payload = (
+                None if told is None or not told.body else await asyncio.to_thread(self.published, told.body)
+            )
         else:
             event = await self.reader.event(delivery.event)
             payload = None if event is None else event.payload

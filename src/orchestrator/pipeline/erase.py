@@ -35,12 +35,13 @@ async def erase(
 ) -> Erased:
     """Erase the payload of an event; twice is once. The reason goes into the private journal only.
 
-    Raises `NotFound`, `BadRequest` for a tombstone, which holds nothing of anybody, or `StorageError`.
+    Raises `NotFound`, `BadRequest` for a tombstone, which holds nothing of anybody, `LogAhead` when
+    the log is too busy for one more event just now, or another `StorageError`.
     """
     event = await reader.event(sequence)
     if event is None:
         raise NotFound(f"The log has no event {sequence}.")
-    if ERASURE in event.types and event.sender == me.id:
+    if ERASURE in event.types:
         raise BadRequest(f"Event {sequence} is a tombstone: it holds nothing of anybody.")
     now = clock.now()
     draft = tombstone(event, me=me, now=now, salt=secrets.token_hex(SALT_BYTES), policy_set=policy_set)

@@ -56,10 +56,6 @@ _SETTLE: Final = (
         fence=_p.fence + 1,
     )
 )
-_OF_DELIVERY: Final = (
-    _d.log == LOG,
-    sa.or_(_d.event == bindparam("erased"), _d.told.in_(bindparam("tokens", expanding=True))),
-)
 _UNFINISHED: Final = (DeliveryState.PENDING, DeliveryState.RETRYING)
 # Whoever has bytes prepared for him may have got them: an attempt is counted when it ends.
 _TOLD: Final = sa.select(_d.target).where(
@@ -70,7 +66,7 @@ _TOLD: Final = sa.select(_d.target).where(
 # Who holds one of them is too late now: its fence has moved on.
 _CANCEL: Final = (
     sa.update(schema.delivery)
-    .where(*_OF_DELIVERY, _d.state.in_(_UNFINISHED))
+    .where(_d.log == LOG, _d.state.in_(_UNFINISHED))
     .values(
         state=DeliveryState.CANCELLED.value,
         reason=_REASON,
@@ -81,12 +77,14 @@ _CANCEL: Final = (
         fence=_d.fence + 1,
     )
 )
-# What a hub said may quote what it was sent.
+# What a hub said may quote what it was sent; and it may be told of the same things anew.
 _EMPTY: Final = (
     sa.update(schema.delivery)
-    .where(*_OF_DELIVERY)
-    .values(body=None, reason=sa.case((_d.reason.is_not(None), _REASON), else_=None))
+    .where(_d.log == LOG)
+    .values(body=None, reason=sa.case((_d.reason.is_not(None), _REASON), else_=None), topic=_d.id)
 )
+_OF_EVENT_ONLY: Final = _d.event == bindparam("erased")
+_OF_COPY: Final = _d.told == bindparam("token")
 _MAILTO: Final = "mailto:"
 
 
@@ -129,8 +127,11 @@ def _erase(
         raise LogAhead
     connection.execute(_CLEAR, erased)
     tokens = _forget_copies(connection, sender=row.sender, activity=row.activity)
-    connection.execute(_CANCEL, {**erased, "tokens": tokens, "now": entry.at})
-    connection.execute(_EMPTY, {**erased, "tokens": tokens})
+    about: list[tuple[sa.ColumnElement[bool], dict[str, object]]] = [(_OF_EVENT_ONLY, {"erased": sequence})]
+    about += [(_OF_COPY, {"token": token}) for token in tokens]
+    for which, given in about:
+        connection.execute(_CANCEL.where(which), {**given, "now": entry.at})
+        connection.execute(_EMPTY.where(which), given)
     journal.write(transaction, [entry])
     appending.write()
     appending.advance()

@@ -264,6 +264,7 @@ delivery: Final = sa.Table(
     # Without a next time nobody would ever try again: none may vanish.
     sa.CheckConstraint("state NOT IN ('PENDING', 'RETRYING') OR next_at IS NOT NULL", name="delivery_next"),
     sa.Index("delivery_topic", "log", "topic", "target"),
+    _partial("delivery_told", "log", "told", where=sa.text("told IS NOT NULL")),
     sa.Index("delivery_by_age", "log", "created", "id"),
     sa.Index("delivery_by_state", "log", "state", "created", "id"),
     _partial("delivery_due", "log", "next_at", "created", "id", where=UNFINISHED),

@@ -111,7 +111,7 @@ def make_app(site: Site) -> web.Application:
 
 def _forget(app: web.Application, event: LifecycleEvent) -> None:
     """Make the page of an event anew whose payload was erased, by this process or another."""
-    erased = erased_by(event, me=app[SITE].identity.id)
+    erased = erased_by(event)
     if erased is not None:
         app[PAGES].forget(erased)
 

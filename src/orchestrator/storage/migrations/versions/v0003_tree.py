@@ -36,6 +36,8 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("event_leaf", "event", ["log", "sequence", "leaf"])
+    told = sa.text("told IS NOT NULL")
+    op.create_index("delivery_told", "delivery", ["log", "told"], sqlite_where=told, postgresql_where=told)
     connection = op.get_bind()
     heads = connection.execute(sa.text("SELECT log, sequence, created, public_url, page_size FROM log_head"))
     rows = [dict(row) for row in heads.mappings().all()]
