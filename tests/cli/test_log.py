@@ -80,6 +80,11 @@ def read(path: Path) -> list[Event]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def has_lines(path: Path) -> bool:
+    """Whether somebody who is writing it has written lines, and whole ones."""
+    return path.exists() and path.read_bytes().endswith(b"\n")
+
+
 def sequences(path: Path) -> list[int]:
     return [event["sequence"] for event in read(path)]
 
@@ -159,9 +164,9 @@ def test_what_comes_is_written_at_once_and_a_signal_ends_it_in_order(
     output = tmp_path / "events.jsonl"
     words = ("log", "follow", served.urls["log"], "--output", output)
     with running(*words, cwd=tmp_path) as process:
-        awaited(lambda: output.exists() and len(read(output)) == len(events(served)))
+        awaited(lambda: has_lines(output) and len(read(output)) == len(events(served)))
         post(served)
-        awaited(lambda: len(read(output)) == len(events(served)))
+        awaited(lambda: has_lines(output) and len(read(output)) == len(events(served)))
         process.send_signal(signal.Signals[name])
         assert process.wait(30) == 0
         assert process.communicate() == (b"", b"")
@@ -173,7 +178,7 @@ def test_two_followers_do_not_share_a_state_or_an_output(run: Run, served: Serve
     output = tmp_path / "events.jsonl"
     words = ("log", "follow", served.urls["log"], "--output", output)
     with running(*words, cwd=tmp_path):
-        awaited(lambda: output.exists() and read(output))
+        awaited(lambda: has_lines(output))
         for more in ((), ("--state", "another.state")):
             ended = run(*words, *more, "--once")
             assert ended.code == 2
