@@ -6,7 +6,6 @@ found out before anything is signed with it.
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import secrets
 import stat
@@ -16,6 +15,7 @@ from typing import Final
 
 from orchestrator.core.checkpoint import SignerKey
 from orchestrator.core.errors import ConfigurationError
+from orchestrator.durable import lock, sync_folder
 from orchestrator.ports.tree import Tree
 
 _ROTATE: Final = "“orchestrator key rotate” puts a new one in its place, and readers see that it is new"
@@ -64,10 +64,7 @@ def _alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _trouble(path, "written", error) from None
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(f"Another command is rotating {path}: let it end first.") from None
+        lock(folder, str(path))
         yield
     finally:
         os.close(folder)
@@ -104,8 +101,12 @@ def _prepare(path: Path, name: str) -> SignerKey:
 
 def _settle(path: Path) -> None:
     try:
+        if os.geteuid() == 0 and _exists(path):
+            # Rotated by an administrator, the key is still the service's.
+            owner = path.stat()
+            os.chown(_pending(path), owner.st_uid, owner.st_gid)
         _pending(path).replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except FileNotFoundError:
         return  # a service that started meanwhile has done it
     except OSError as error:
@@ -150,7 +151,7 @@ def _write(path: Path, key: SignerKey) -> None:
         # Fails where another process was first: then its key is the log's.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _trouble(path, "written", error) from None
     finally:
@@ -160,12 +161,3 @@ def _write(path: Path, key: SignerKey) -> None:
 
 def _trouble(path: Path, what: str, error: OSError) -> ConfigurationError:
     return ConfigurationError(f"{path} cannot be {what}: {error.strerror or error}.")
-
-
-def _sync(folder: Path) -> None:
-    """Have a folder's names on the disk."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

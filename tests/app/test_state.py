@@ -39,7 +39,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     with opened(path, LOG) as file:
         assert file.state == kept
         assert file.state is not kept
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["app.json", "app.json.lock"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["app.json"]
 
 
 def test_what_is_not_saved_is_not_there(tmp_path: Path) -> None:
@@ -127,7 +127,6 @@ def test_a_rehearsal_reads_and_never_writes(tmp_path: Path) -> None:
     with opened(path, LOG) as file:
         file.state.sequence = 7
         file.save()
-    (tmp_path / "app.json.lock").unlink()
     with opened(path, LOG, rehearses=True) as file:
         assert file.state.sequence == 7
         file.state.sequence = 8

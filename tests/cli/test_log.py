@@ -182,7 +182,7 @@ def test_two_followers_do_not_share_a_state_or_an_output(run: Run, served: Serve
         for more in ((), ("--state", "another.state")):
             ended = run(*words, *more, "--once")
             assert ended.code == 2
-            assert "is in use by another command" in ended.err
+            assert "is in use by another process" in ended.err
     assert run(*words, "--once").code == 0
 
 

@@ -273,6 +273,17 @@ async def test_a_rotation_puts_a_new_key_in_the_place_of_the_old(store: Store, f
     assert await start(file, store) == new
 
 
+async def test_a_key_that_an_administrator_rotates_is_still_the_service_s(
+    store: Store, file: KeyFile
+) -> None:
+    """Or the service could not read it, and would not start."""
+    await start(file, store)
+    service = 65_534 if os.geteuid() == 0 else os.getuid()
+    os.chown(file.path, service, -1)
+    await renew(file, store)
+    assert (file.path.stat().st_uid, file.mode) == (service, 0o600)
+
+
 async def test_a_rotation_needs_no_old_file(store: Store, file: KeyFile) -> None:
     """It may be lost, or nobody may have made one yet."""
     first = await renew(file, store, now=NOW)
@@ -368,7 +379,7 @@ def _check(story: dict[str, Any], first: str, second: str) -> None:
         made += [other["key"]] if "key" in other else []
         assert last["key"] in made, story
         for refused in (one, other):
-            assert "key" in refused or "rotating" in refused["refused"], story
+            assert "key" in refused or "is in use by another process" in refused["refused"], story
 
 
 async def test_the_secret_is_not_in_what_a_key_says_of_itself(

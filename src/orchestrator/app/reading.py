@@ -9,7 +9,7 @@ from typing import Any, Final
 from orchestrator.app.agenda import Agenda
 from orchestrator.app.deciding import Deciding
 from orchestrator.app.state import Pending, StateFile
-from orchestrator.app.telling import Outcome, Told
+from orchestrator.app.telling import Told
 from orchestrator.app.working import Log
 from orchestrator.core.enrichment import PassedOver, SeenEvent, read_event
 from orchestrator.core.errors import AnswerRefused
@@ -95,7 +95,7 @@ class Reading:
             return
         # Order: whatever comes after an event that has no room has none either.
         self.file.state.behind.setdefault(place, pending.sequence)
-        self._tell(pending, "postponed", "behind", f"Many events wait for {place} already.")
+        self.tell(Told.of(pending, "postponed", "behind", f"Many events wait for {place} already."))
 
     def _has_room(self, place: str) -> bool:
         """Whether one more event can wait for a place; one that fails again and again makes room."""
@@ -105,22 +105,9 @@ class Reading:
         if hopeless is None:
             return False
         self.agenda.done(hopeless)
-        self._tell(
-            hopeless, "refused", "failed", f"It has failed {hopeless.failures} times, and others wait."
-        )
+        said = f"It has failed {hopeless.failures} times, and others wait."
+        self.tell(Told.of(hopeless, "refused", "failed", said))
         return True
-
-    def _tell(self, pending: Pending, outcome: Outcome, reason: str, said: str) -> None:
-        self.tell(
-            Told(
-                sequence=pending.sequence,
-                event=pending.event,
-                artefact=pending.artefact,
-                outcome=outcome,
-                reason=reason,
-                said=said,
-            )
-        )
 
     async def _decided(self, node: Mapping[str, Any], *, is_new: bool) -> Pending | None:
         event: SeenEvent | None = None

@@ -1,14 +1,13 @@
 """How far an app has come, in one file: replaced whole and durable, by one process at a time."""
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from orchestrator import durable
 from orchestrator.core.errors import ConfigurationError, StorageError
 from orchestrator.core.patch import Triple
 from orchestrator.core.source import place_of
@@ -84,18 +83,8 @@ class StateFile:
         document = {"version": _VERSION, **asdict(self.state)}
         document |= {name: list(document[name]) for name in ("sent", "caused")}
         body = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            with new.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.replace(self._path, body)
         except OSError as error:
             raise StorageError(f"{self._path}: {error.strerror or error}") from None
 
@@ -116,17 +105,7 @@ def opened(path: Path, log: str, *, rehearses: bool = False) -> Iterator[StateFi
     if rehearses:
         yield Rehearsal(path, _read(path, log))
         return
-    # The file itself is replaced, and a lock on it would be a lock on what is gone.
-    beside = path.with_name(f"{path.name}.lock")
-    try:
-        lock = beside.open("ab")
-    except OSError as error:
-        raise ConfigurationError(f"{beside}: {error.strerror or error}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigurationError(f"{path} is in use by another process") from None
+    with durable.locked(path):
         yield StateFile(path, _read(path, log))
 
 

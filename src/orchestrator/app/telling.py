@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
+from orchestrator.app.state import Pending
 from orchestrator.core.patch import Triple
 
 Outcome = Literal["skipped", "there", "missing", "linked", "reported", "postponed", "refused"]
@@ -32,6 +33,26 @@ class Told:
     """The id of what we told."""
     location: str | None = None
     """Where that is kept."""
+
+    @classmethod
+    def of(
+        cls,
+        pending: Pending,
+        outcome: Outcome,
+        reason: str | None = None,
+        said: str | None = None,
+        **more: Any,  # noqa: ANN401  (other members)
+    ) -> Self:
+        """Return what `pending` came to."""
+        return cls(
+            sequence=pending.sequence,
+            event=pending.event,
+            artefact=pending.artefact,
+            outcome=outcome,
+            reason=reason,
+            said=said,
+            **more,
+        )
 
     def members(self) -> dict[str, object]:
         """Return what there is, for people's programs."""

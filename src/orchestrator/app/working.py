@@ -142,7 +142,7 @@ class Working:
             self.file.save()
 
     def _written(self, pending: Pending, applied: Applied) -> None:
-        self._tell(pending, "linked", links=pending.written, document=applied.document)
+        self.tell(Told.of(pending, "linked", links=pending.written, document=applied.document))
         if self.aim.us is None:
             self.agenda.done(pending)
         else:
@@ -184,7 +184,7 @@ class Working:
 
     def _failed(self, pending: Pending, error: OrchestratorError, *, is_silent: bool) -> None:
         is_last = self.agenda.failed(pending, is_silent=is_silent)
-        self._tell(pending, "refused" if is_last else "postponed", "failed", error.message)
+        self.tell(Told.of(pending, "refused" if is_last else "postponed", "failed", error.message))
 
     def _end(
         self,
@@ -195,24 +195,4 @@ class Working:
         **more: Any,  # noqa: ANN401  (members of `Told`)
     ) -> None:
         self.agenda.done(pending)
-        self._tell(pending, outcome, reason, said, **more)
-
-    def _tell(
-        self,
-        pending: Pending,
-        outcome: Outcome,
-        reason: str | None = None,
-        said: str | None = None,
-        **more: Any,  # noqa: ANN401
-    ) -> None:
-        self.tell(
-            Told(
-                sequence=pending.sequence,
-                event=pending.event,
-                artefact=pending.artefact,
-                outcome=outcome,
-                reason=reason,
-                said=said,
-                **more,
-            )
-        )
+        self.tell(Told.of(pending, outcome, reason, said, **more))

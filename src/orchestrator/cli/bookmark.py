@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from orchestrator.cli.durable import locked, replace
+from orchestrator.durable import locked, replace
 
 _MOST: Final = 65_536
 

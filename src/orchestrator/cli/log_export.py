@@ -11,12 +11,12 @@ import click
 
 from orchestrator.cli.bookmark import Bookmark, Place, held
 from orchestrator.cli.commands import Command
-from orchestrator.cli.durable import sync_folder
 from orchestrator.cli.log_place import lines, log_url, until_stopped
 from orchestrator.cli.options import config_option
 from orchestrator.cli.output import count, say
 from orchestrator.cli.progress import progress
 from orchestrator.cli.sink import Sink, opened
+from orchestrator.durable import sync_folder
 
 if TYPE_CHECKING:
     from orchestrator.client import Client

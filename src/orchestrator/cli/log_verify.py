@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.commands import Command
-from orchestrator.cli.durable import replace
 from orchestrator.cli.log_place import log_url
 from orchestrator.cli.options import config_option, json_option
 from orchestrator.cli.output import bad, count, good, plain, say, show
 from orchestrator.cli.progress import progress
+from orchestrator.durable import replace
 
 if TYPE_CHECKING:
     from orchestrator.client import Kept, Verified

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from orchestrator.cli.bookmark import Place
-from orchestrator.cli.durable import lock, sync_folder
+from orchestrator.durable import lock, sync_folder
 
 _LONGEST_LINE: Final = 2 * 1_048_576
 

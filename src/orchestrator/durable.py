@@ -1,13 +1,12 @@
 """Files that are whole or as they were, whatever moment a process or the power ends at."""
 
-from __future__ import annotations
-
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from orchestrator.core.errors import ConfigurationError
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -34,26 +33,24 @@ def sync_folder(folder: Path) -> None:
 
 
 def lock(descriptor: int, what: str) -> None:
-    """Hold an open file until it is closed, or this process ends. Raises `click.UsageError`."""
-    import fcntl
-
+    """Hold an open file until it is closed, or this process ends (flock(2)). Raises `ConfigurationError`."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise click.UsageError(f"{what} is in use by another command that runs; end that first") from None
+        raise ConfigurationError(f"{what} is in use by another process: end that first") from None
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold `path` by a file beside it, for `path` itself is replaced meanwhile.
 
-    Raises `click.UsageError`.
+    Raises `ConfigurationError`.
     """
     place = path.with_name(path.name + ".lock")
     try:
         descriptor = _hold(place, str(path))
     except OSError as error:
-        raise click.UsageError(f"{place}: {error.strerror or error}") from None
+        raise ConfigurationError(f"{place}: {error.strerror or error}") from None
     try:
         yield
     finally:
