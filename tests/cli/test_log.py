@@ -24,7 +24,6 @@ from orchestrator.core.rdf import parse_quads
 from orchestrator.core.vocabulary import N_QUADS
 
 from .conftest import FIXTURES, Run, Served, environment, serving
-from .test_root import HEAVY
 
 COMMAND = [sys.executable, "-W", "error", "-m", "orchestrator"]
 Event = dict[str, Any]
@@ -509,22 +508,3 @@ def test_what_was_meant_is_asked_for(words: list[str], said: str, run: Run, serv
     ended = run("log", "verify", served.urls["log"], *words)
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
-
-
-@pytest.mark.parametrize("name", ["follow", "export", "verify"])
-def test_help_imports_nothing_heavy(name: str, tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from orchestrator.cli.root import root\n"
-        f"root(['log', {name!r}, '--help'], standalone_mode=False)\n"
-        f"print([name for name in {(*HEAVY, 'cryptography')!r} if name in sys.modules], file=sys.stderr)\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=tmp_path,
-        check=True,
-    )
-    assert ended.stderr.strip() == "[]"

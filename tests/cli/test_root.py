@@ -16,6 +16,7 @@ from orchestrator.core import errors
 from .conftest import FIXTURES, ROOT, Demo, Run, environment
 
 HEAVY = (
+    "cryptography",
     "rdflib",
     "pyshacl",
     "pyld",
@@ -40,7 +41,19 @@ def commands(group: click.Command = root, words: tuple[str, ...] = ()) -> Iterat
         yield " ".join(words), group
 
 
-@pytest.mark.parametrize("words", [[], ["serve"], ["log", "read"], ["check"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["serve"],
+        ["check"],
+        ["log", "read"],
+        ["log", "follow"],
+        ["log", "export"],
+        ["log", "verify"],
+        ["app", "run"],
+    ],
+)
 def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.drafts import draft
 
 from orchestrator.catalogue import packaged, read_folder
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import vocabulary as v
 from orchestrator.core.delivery import delivery_id
 from orchestrator.core.erasure import ERASURE, erased_by, tombstone, withdraw
-from orchestrator.core.event import Draft, LifecycleEvent, member, seal
+from orchestrator.core.event import LifecycleEvent, member, seal
 from orchestrator.core.jsonld import expand, to_quads
 from orchestrator.core.pod import Identity
 from orchestrator.core.screening import Rules, screen
@@ -23,33 +24,20 @@ HUB = "https://hub.example/"
 ME = Identity(id=f"{BASE}/", name="Our <pod>", inbox=f"{BASE}/inbox/")
 CONTEXTS = bundled_contexts()
 TEXT = "Reviewed by Marie Curie"
+PAYLOAD = json.dumps({"summary": TEXT}).encode()
 
 
 def told(sequence: int = 7, **changes: Any) -> LifecycleEvent:
     """Return an event of somebody's notification."""
-    members: dict[str, Any] = {
-        "types": (v.AS + "Announce", v.NOTIFY + "ReviewAction"),
-        "activity": "urn:uuid:00000000-0000-4000-8000-000000000007",
-        "sender": "https://cs.example/",
-        "received": 1_000,
-        "artefact": "https://pod.example/a",
-        "actor": "https://cs.example/about",
-        "origin": "https://cs.example/",
-        "in_reply_to": None,
-        "correlated_by": None,
-        "caused_by": None,
-        "policy_set": "ni:///sha-256;x",
-        "payload": json.dumps({"summary": TEXT}).encode(),
-        "salt": "00" * 16,
-    }
-    draft = Draft(**(members | changes))
-    return seal(draft, sequence=sequence, created=1_700_000_000_000 + sequence, public_url=BASE)
+    said = {"activity": "urn:uuid:00000000-0000-4000-8000-000000000007", "payload": PAYLOAD}
+    made = draft(**(said | changes))
+    return seal(made, sequence=sequence, created=1_700_000_000_000 + sequence, public_url=BASE)
 
 
 def buried(event: LifecycleEvent, *, salt: str = "ab" * 16, **changes: Any) -> LifecycleEvent:
     """Return the tombstone of `event` as it stands in the log."""
-    draft = tombstone(event, me=ME, now=5_000, salt=salt, policy_set="ni:///sha-256;y")
-    return seal(replace(draft, **changes), sequence=9, created=1_700_000_000_100, public_url=BASE)
+    made = tombstone(event, me=ME, now=5_000, salt=salt, policy_set="ni:///sha-256;y")
+    return seal(replace(made, **changes), sequence=9, created=1_700_000_000_100, public_url=BASE)
 
 
 def test_a_tombstone_is_an_event_of_ours_that_the_erased_one_caused() -> None:

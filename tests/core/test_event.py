@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.drafts import draft
 
 from orchestrator.contexts import bundled_contexts
 from orchestrator.core import event
@@ -14,25 +15,6 @@ from orchestrator.core.notification import Notification
 from orchestrator.core.publication import project
 
 CONTEXTS = bundled_contexts()
-
-
-def draft(**changes: Any) -> event.Draft:
-    members: dict[str, Any] = {
-        "types": (v.AS + "Announce", v.NOTIFY + "ReviewAction"),
-        "activity": "urn:uuid:1",
-        "sender": "https://cs.example/",
-        "received": 1_000,
-        "artefact": "https://pod.example/a",
-        "actor": "https://cs.example/about",
-        "origin": "https://cs.example/",
-        "in_reply_to": None,
-        "correlated_by": None,
-        "caused_by": None,
-        "policy_set": "ni:///sha-256;x",
-        "payload": b'{"id":"urn:uuid:1"}',
-        "salt": "00" * 16,
-    }
-    return event.Draft(**(members | changes))
 
 
 def test_the_envelope_has_exactly_the_members_that_readers_were_promised() -> None:
